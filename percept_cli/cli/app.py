@@ -1,0 +1,94 @@
+"""The command `percept`: its subcommands, and what each ending means to the shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from importlib import metadata
+from typing import Annotated
+
+import typer
+from PIL import Image
+
+from percept_cli.cli import compare, layers, weights
+from percept_cli.cli.exits import DEFECT, INCOMPLETE, INTERRUPTED, PIPE_CLOSED, USAGE_ERROR
+from percept_cli.cli.options import configured_defaults
+from percept_cli.cli.talk import Talk
+from percept_cli.errors import OutputError, PerceptError, PipeClosed
+
+# Typer's releases disagree on where this class lives: some bring their own copy of click.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="compare")(compare.compare)
+app.command(name="layers")(layers.layers)
+app.add_typer(weights.app, name="weights")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"percept {metadata.version('percept-cli')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def percept(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 -- its callback does the work
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """How different two images look, measured in the layers of VGG19.
+
+    Exit codes: 0 compared, 2 wrong usage, 3 some pairs could not be compared, 130 interrupted.
+    """
+    context.default_map = configured_defaults(context)
+
+
+def main() -> None:
+    """Run the command and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    # percept has a limit of its own (--max-pixels), and says itself what is wrong with an image.
+    Image.MAX_IMAGE_PIXELS = None
+    warnings.filterwarnings("ignore", module="PIL")
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = app(prog_name="percept", standalone_mode=False)
+        sys.stdout.flush()
+    except UsageError as error:
+        return _failed(error.format_message(), USAGE_ERROR)  # type: ignore[attr-defined]
+    except OutputError as error:
+        _drop_stdout()
+        return _failed(str(error), INCOMPLETE)
+    except PerceptError as error:
+        return _failed(str(error), USAGE_ERROR)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except (PipeClosed, BrokenPipeError):
+        _drop_stdout()
+        return PIPE_CLOSED
+    except Exception:
+        traceback.print_exc()
+        return _failed("this is a defect in percept: please report it with all above", DEFECT)
+    return int(code or 0)
+
+
+def _failed(message: str, code: int) -> int:
+    Talk(quiet=False).error(message)
+    return code
+
+
+def _drop_stdout() -> None:
+    """Keep the interpreter from writing what is left to a broken output when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,46 @@
+"""`--heatmap`: which picture is written where."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+from percept_cli.errors import PerceptError, shown
+from percept_cli.inputs.pairs import Pair
+from percept_cli.outputs.heatmap import save_heatmap
+from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scored
+
+
+class Heatmaps:
+    """Writes the heat map of each compared pair to a file, or to a folder under the pair's name."""
+
+    def __init__(self, target: Path, options: Options, *, single: bool) -> None:
+        if options.map_layer is None:
+            raise PerceptError(f"no heat map: {options.distance} of these layers has no positions")
+        if not single and target.exists() and not target.is_dir():
+            raise PerceptError(f"{shown(target)}: name a folder for the heat maps of several pairs")
+        self._side = options.map_layer.stride
+        self._target = target
+        self._single = single and not target.is_dir()
+        self._used: set[Path] = set()
+
+    def write(self, pair: Pair, scored: Scored) -> bool:
+        """Write a pair's heat map and return True, or False for a pair without one."""
+        if scored.map is None or scored.candidate is None:
+            return False
+        path = self._target if self._single else self._path(pair)
+        save_heatmap(path, scored.candidate, scored.map, self._side)
+        return True
+
+    def _path(self, pair: Pair) -> Path:
+        """A path in the folder that no earlier pair has."""
+        name = PurePath(pair.name)
+        parts = [part for part in name.parts if part not in ("..", name.anchor)]
+        inside = self._target.joinpath(*parts)
+        path = inside if inside.suffix == ".png" else inside.with_name(f"{inside.name}.png")
+        number = 2
+        while path in self._used:
+            path = inside.with_name(f"{inside.name}-{number}.png")
+            number += 1
+        self._used.add(path)
+        return path

@@ -1,0 +1,30 @@
+"""`percept layers`."""
+
+from __future__ import annotations
+
+from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS, relative_cost
+from percept_cli.outputs.console import Console, plain_table
+
+
+def layers() -> None:
+    """List VGG19's layers: what each sees, and what it costs to compute.
+
+    Cost is that of the network up to and with the layer, relative to conv4_1. Layers in bold are
+    the default.
+
+    Example: percept layers
+    """
+    numbers = ("channels", "stride", "receptive field", "smallest image", "cost")
+    table = plain_table("layer", *numbers, right=numbers)
+    for layer in LAYERS.values():
+        field = layer.receptive_field
+        table.add_row(
+            layer.name,
+            str(layer.channels),
+            str(layer.stride),
+            f"{field}x{field}" if field else "whole image",
+            f"{layer.stride}x{layer.stride}",
+            f"{relative_cost(layer):.3f}",
+            style="bold" if layer.name in DEFAULT_LAYERS else "",
+        )
+    Console().print(table)

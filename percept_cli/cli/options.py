@@ -1,0 +1,208 @@
+"""Command-line options that several commands share, and where their values come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from percept_cli.errors import PerceptError
+from percept_cli.inputs.configuration import configured
+from percept_cli.network.layers import DEFAULT_LAYERS
+
+MEASURE = "What is measured"
+IMAGES = "Images"
+MACHINE = "Machine"
+RESULTS = "Results"
+
+Reference = Annotated[
+    Path | None,
+    typer.Argument(metavar="REFERENCE", help="Image or folder to compare against."),
+]
+Candidate = Annotated[
+    Path | None,
+    typer.Argument(metavar="CANDIDATE", help="Image or folder to score."),
+]
+Layers = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_LAYERS",
+        help="Layers, separated by commas; 'percept layers' lists them.",
+        rich_help_panel=MEASURE,
+    ),
+]
+LAYERS_DEFAULT = ",".join(DEFAULT_LAYERS)
+LayerWeight = Annotated[
+    list[str],
+    typer.Option(
+        envvar="PERCEPT_LAYER_WEIGHT",
+        metavar="LAYER=WEIGHT",
+        help="Weight of a layer in the total, 1 unless given; repeatable.",
+        rich_help_panel=MEASURE,
+    ),
+]
+Distance = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_DISTANCE",
+        help="l2 (Euclidean), l1 (Manhattan), mse, unit (directions only), gram (style).",
+        rich_help_panel=MEASURE,
+    ),
+]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        envvar="PERCEPT_RAW",
+        help="Do not divide each layer by its typical magnitude.",
+        rich_help_panel=MEASURE,
+    ),
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_WEIGHTS",
+        help="bundled, torchvision, or a state dict's file; 'percept weights' tells more.",
+        rich_help_panel=MEASURE,
+    ),
+]
+Resize = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_RESIZE",
+        help="Where sizes differ: reference (bring the candidate to the reference's), none (an "
+        "error); or bring both to N (N by N) or WIDTHxHEIGHT.",
+        rich_help_panel=IMAGES,
+    ),
+]
+Background = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_BACKGROUND",
+        help="Colour behind transparent pixels: a name or #rrggbb.",
+        rich_help_panel=IMAGES,
+    ),
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        envvar="PERCEPT_MAX_PIXELS",
+        help="Most pixels an image may have.",
+        rich_help_panel=IMAGES,
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_PRECISION",
+        help="fp32, or bf16: faster where the hardware has it, less exact.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_DEVICE",
+        help="auto (the accelerator, else the CPU), cpu, cuda, cuda:1, mps.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Pairs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Pairs from a .csv or .jsonl file with reference and candidate, paths relative to it; "
+        "- reads JSON Lines from standard input and answers each line at once.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="table, csv, json or jsonl; the output's suffix decides if this does not.",
+        rich_help_panel=RESULTS,
+        show_default="table",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(help="File for the results, instead of standard output.", rich_help_panel=RESULTS),
+]
+Sort = Annotated[
+    str | None,
+    typer.Option(
+        help="path, or largest first: total, peak, or a layer.",
+        rich_help_panel=RESULTS,
+        show_default="total in a table, else path",
+    ),
+]
+Limit = Annotated[
+    int,
+    typer.Option(min=0, help="Most rows of a table; 0 shows all.", rich_help_panel=RESULTS),
+]
+Heatmap = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE_OR_DIR",
+        help="Picture of where the images differ; for more than one pair a folder of them.",
+        rich_help_panel=RESULTS,
+    ),
+]
+AllowUnpaired = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unpaired",
+        envvar="PERCEPT_ALLOW_UNPAIRED",
+        help="Accept files that only one folder has; otherwise exit with 3.",
+        rich_help_panel=RESULTS,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Only errors on standard error: no progress, notes or summary.",
+        rich_help_panel=RESULTS,
+    ),
+]
+
+
+def layer_names(value: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def layer_weights(values: Sequence[str]) -> dict[str, float]:
+    """`LAYER=WEIGHT` texts → layer → weight; PerceptError for one that is not that."""
+    weights = {}
+    for value in values:
+        name, _, number = value.partition("=")
+        try:
+            weights[name] = float(number)
+        except ValueError as error:
+            raise PerceptError(
+                f"layer weight {value!r}: give LAYER=WEIGHT, such as conv3_1=2"
+            ) from error
+    return weights
+
+
+def configured_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
+    """The configuration file's values as defaults of each command that has such options."""
+    group: Any = context.command
+    options = {
+        command.name: {parameter.name for parameter in command.params if parameter.envvar}
+        for command in group.commands.values()
+    }
+    known = {name.replace("_", "-") for names in options.values() for name in names}
+    values = {key.replace("-", "_"): value for key, value in configured(Path.cwd(), known).items()}
+    if isinstance(values.get("layers"), list):
+        values["layers"] = ",".join(map(str, values["layers"]))
+    if isinstance(values.get("layer_weight"), dict):
+        values["layer_weight"] = [f"{k}={v}" for k, v in values["layer_weight"].items()]
+    return {
+        command: {name: value for name, value in values.items() if name in names}
+        for command, names in options.items()
+    }

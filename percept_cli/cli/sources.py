@@ -1,0 +1,53 @@
+"""What a command is to compare, from its arguments."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from percept_cli.cli.talk import Talk
+from percept_cli.errors import PerceptError
+from percept_cli.inputs.pairs import Pair, pairs_from_lines, pairs_in, pairs_of
+
+NAMED = 3
+"""Files named in the note about those that are no images."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pairs, and what is known about them before they are read."""
+
+    pairs: Iterable[Pair]
+    total: int | None = None
+    single: bool = False
+    """Whether the user named two images, not folders or a manifest."""
+    live: bool = False
+    """Whether somebody waits for each answer before sending the next pair."""
+
+
+def source_of(
+    reference: Path | None, candidate: Path | None, manifest: str | None, talk: Talk
+) -> Source:
+    """The pairs two paths or a manifest stand for; PerceptError if they stand for none."""
+    if manifest is not None:
+        if reference or candidate:
+            raise PerceptError("--pairs names the images: leave out REFERENCE and CANDIDATE")
+        if manifest == "-":
+            return Source(pairs_from_lines(_stdin(), Path(), "stdin"), live=True)
+        return Source(pairs_in(Path(manifest)))
+    if not (reference and candidate):
+        raise PerceptError("name a REFERENCE and a CANDIDATE, or --pairs: see 'percept compare -h'")
+    pairs, skipped = pairs_of(reference, candidate)
+    if skipped:
+        named = ", ".join(skipped[:NAMED]) + (", …" if len(skipped) > NAMED else "")
+        talk.note(f"{len(skipped)} file(s) are no images and were left out: {named}")
+    if not pairs:
+        raise PerceptError(f"nothing to compare: no images in {reference} and {candidate}")
+    return Source(pairs, len(pairs), single=not candidate.is_dir())
+
+
+def _stdin() -> io.TextIOWrapper:
+    return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")

@@ -1,0 +1,26 @@
+"""Everything said on standard error."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Says errors always, and notes unless the user wants quiet."""
+
+    quiet: bool
+
+    def error(self, message: str) -> None:
+        """One line about what failed."""
+        print(f"percept: {_one_line(message)}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def note(self, message: str) -> None:
+        """One line worth knowing."""
+        if not self.quiet:
+            self.error(message)
+
+
+def _one_line(message: str) -> str:
+    return "\\n".join(message.splitlines())

@@ -1,0 +1,22 @@
+"""The errors percept raises for its users; everything else is a defect and keeps its traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class PerceptError(Exception):
+    """A user's error, as one line: what is wrong, where, and what to do."""
+
+
+class PipeClosed(Exception):  # noqa: N818 -- no error: the reader has seen enough
+    """Whoever read the output has stopped reading."""
+
+
+class OutputError(PerceptError):
+    """Results could not be written."""
+
+
+def shown(path: Path) -> str:
+    """The path as text that any message and any output can carry."""
+    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,49 @@
+"""Settings from the nearest percept.toml, or [tool.percept] in pyproject.toml."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from percept_cli.errors import PerceptError, shown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def configured(folder: Path, keys: Collection[str]) -> dict[str, Any]:
+    """Key → value of the configuration that holds for a folder: its own or a parent's.
+
+    Raises PerceptError for a file that cannot be read, and for a key that is not one of `keys`.
+    """
+    for place in (folder, *folder.parents):
+        for name in ("percept.toml", "pyproject.toml"):
+            file = place / name
+            if file.is_file():
+                values = _read(file)
+                if name == "pyproject.toml":
+                    values = values.get("tool", {}).get("percept")
+                if values is not None:
+                    _check(values, keys, file)
+                    return values
+    return {}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PerceptError(f"{shown(file)}: not readable as TOML: {error}") from error
+
+
+def _check(values: dict[str, Any], keys: Collection[str], file: Path) -> None:
+    for key in values:
+        if key not in keys:
+            near = difflib.get_close_matches(key, keys, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(keys))}"
+            raise PerceptError(f"{shown(file)}: unknown key {key!r}: {hint}")

@@ -1,0 +1,231 @@
+"""Every kind of file Pillow reads → its colours as they look, and notes on what was done."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+
+from percept_cli.errors import PerceptError, shown
+
+Pixels = NDArray[Any]
+"""H×W×3 red, green, blue: uint8 in 0..255, or float32 in 0..1 from files of more than 8 bits."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image."""
+
+    pixels: Pixels
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self.pixels.shape[:2]
+        return width, height
+
+    def same_pixels(self, other: Picture) -> bool:
+        """Whether both show exactly the same colours."""
+        if self.pixels.dtype == other.pixels.dtype:
+            return np.array_equal(self.pixels, other.pixels)
+        return np.array_equal(unit_range(self.pixels), unit_range(other.pixels))
+
+    def resized(self, size: tuple[int, int]) -> Picture:
+        """The same picture at another width and height, antialiased (bicubic); noted."""
+        if size == self.size:
+            return self
+        if self.pixels.dtype == np.uint8:
+            pixels = np.asarray(Image.fromarray(self.pixels).resize(size, Image.Resampling.BICUBIC))
+        else:
+            channels = (Image.fromarray(self.pixels[..., channel]) for channel in range(3))
+            resized = [np.asarray(c.resize(size, Image.Resampling.BICUBIC)) for c in channels]
+            pixels = np.stack(resized, axis=-1).clip(0, 1)
+        note = "resized from {}x{} to {}x{}".format(*self.size, *size)
+        return Picture(pixels, (*self.notes, note))
+
+
+def unit_range(pixels: Pixels) -> NDArray[np.float32]:
+    """The same pixels as float32 in 0..1."""
+    return np.divide(pixels, 255 if pixels.dtype == np.uint8 else 1, dtype=np.float32)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's content; PerceptError if there is none to read."""
+    name = shown(path)
+    try:
+        str(path).encode("utf-8")
+        mode = path.stat().st_mode
+        if S_ISDIR(mode):
+            raise PerceptError(f"{name}: a folder where an image is expected: name a file")
+        if not S_ISREG(mode):
+            raise PerceptError(f"{name}: not a regular file: name an image file")
+        content = path.read_bytes()
+    except UnicodeEncodeError as error:
+        raise PerceptError(f"{name}: the file name is not UTF-8: rename the file") from error
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise PerceptError(f"{name}: broken symbolic link: restore its target") from error
+        raise PerceptError(f"{name}: no such file: check the path") from error
+    except OSError as error:
+        reason = error.strerror
+        raise PerceptError(f"{name}: cannot be read ({reason}): check its rights") from error
+    if not content:
+        raise PerceptError(f"{name}: the file is empty: write it again")
+    return content
+
+
+def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
+    """The image with its header read; PerceptError if it is none or has too many pixels."""
+    try:
+        image = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        raise PerceptError(f"{name}: not an image of a kind Pillow reads: convert it") from error
+    except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
+        raise PerceptError(f"{name}: damaged image ({_reason(error)}): write it again") from error
+    check_pixels(image.size, name, max_pixels)
+    return image
+
+
+def decoded(image: Image.Image, name: str, background: str) -> Picture:
+    """The image as it looks on that background; PerceptError if it is damaged."""
+    try:
+        return _looks(image, background)
+    except PerceptError as error:
+        raise PerceptError(f"{name}: {error}") from error
+    except Exception as error:  # Pillow's decoders raise anything at all on broken data.
+        raise PerceptError(f"{name}: damaged image ({_reason(error)}): write it again") from error
+
+
+def from_array(array: NDArray[Any], name: str, background: str, max_pixels: int) -> Picture:
+    """H×W or H×W×(1, 3, 4) array, uint8 in 0..255 or floating point in 0..1 → its picture."""
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise PerceptError(f"{name}: shape {array.shape} is no image: give H×W, H×W×3 or H×W×4")
+    if array.size == 0:
+        raise PerceptError(f"{name}: shape {array.shape} has no pixels")
+    check_pixels((array.shape[1], array.shape[0]), name, max_pixels)
+    if array.dtype == np.uint8:
+        return decoded(Image.fromarray(array), name, background)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise PerceptError(f"{name}: dtype {array.dtype}: give uint8 in 0..255 or float in 0..1")
+    if not (array.min() >= 0 and array.max() <= 1):
+        raise PerceptError(f"{name}: float values outside 0..1: scale them by their range")
+    array = array.astype(np.float32)
+    if array.ndim == 2:
+        return Picture(_grey(array))
+    if array.shape[2] == 4:
+        alpha, behind = array[..., 3:], np.array(background_colour(background), np.float32) / 255
+        array = array[..., :3] * alpha + behind * (1 - alpha)
+    return Picture(array.astype(np.float32))
+
+
+def background_colour(background: str) -> tuple[int, int, int]:
+    """Red, green, blue in 0..255 of a colour's name or #hex; PerceptError if it is none."""
+    try:
+        red, green, blue = ImageColor.getrgb(background)[:3]
+    except ValueError as error:
+        raise PerceptError(
+            f"unknown background {background!r}: give a name such as white, or #rrggbb"
+        ) from error
+    return red, green, blue
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """PerceptError if a width and height make more than max_pixels."""
+    width, height = size
+    if width * height > max_pixels:
+        raise PerceptError(
+            f"{name}: {width}x{height} is {width * height} pixels, over --max-pixels {max_pixels}: "
+            "raise it if you trust the file"
+        )
+
+
+def _looks(image: Image.Image, background: str) -> Picture:
+    notes = []
+    if getattr(image, "is_animated", False):
+        notes.append("first frame of several")
+    stored = "".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+    if "16" in stored and image.mode in ("RGB", "RGBA", "CMYK"):
+        notes.append("16-bit colour read with 8 bits")
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    if turned.size != image.size or image.getexif().get(0x0112, 1) not in (0, 1):
+        notes.append("turned by its EXIF orientation")
+    profile = image.info.get("icc_profile")
+    if turned.mode == "F" or turned.mode.startswith("I"):
+        pixels, note = _deep(turned)
+        return Picture(pixels, (*notes, note))
+    picture = _opaque(turned, profile, background)
+    return replace(picture, notes=(*notes, *picture.notes))
+
+
+def _deep(image: Image.Image) -> tuple[Pixels, str]:
+    """Grey of more than 8 bits, scaled by the range its values lie in."""
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and np.isfinite(high)):
+        raise PerceptError(f"values {low:g} to {high:g}: save them as 0..1, 0..255 or 0..65535")
+    if image.mode.startswith("I;16"):
+        span = 65535
+    else:
+        spans = (1, 255, 65535) if image.mode == "F" else (65535, 2**31 - 1)
+        span = next((span for span in spans if high <= span), 0)
+    if not span:
+        raise PerceptError(f"values up to {high:g}: save them as 0..1, 0..255 or 0..65535")
+    return _grey((values / span).astype(np.float32)), f"grey values scaled from 0..{span}"
+
+
+def _grey(values: NDArray[np.float32]) -> Pixels:
+    return np.repeat(values[..., None], 3, axis=2)
+
+
+def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Picture:
+    """Up to 8 bits per channel: transparency composited, colours in sRGB."""
+    notes = []
+    alpha = None
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A")
+        if alpha.getextrema() == (255, 255):
+            alpha = None
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA", "P"):
+        image = image.convert("RGBA").convert("L" if image.mode in ("LA", "La") else "RGB")
+    if profile:
+        image, note = _in_srgb(image, profile)
+        notes += note
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        notes.append(f"{image.mode} converted to RGB")
+    image = image.convert("RGB")
+    if alpha:
+        behind = Image.new("RGB", image.size, background_colour(background))
+        image = Image.composite(image, behind, alpha)
+        notes.append(f"transparency composited on {background}")
+    return Picture(np.asarray(image), tuple(notes))
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:
+    from PIL import ImageCms
+
+    try:
+        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = ImageCms.getProfileDescription(embedded).strip()
+        if "sRGB" in name:
+            return image, []
+        srgb = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        return image, [f"ICC profile ignored ({_reason(error)})"]
+    assert converted is not None
+    return converted, [f"ICC profile {name} converted to sRGB"]

@@ -1,0 +1,161 @@
+"""What to compare with what: two files, two folders, a file and a folder, or a manifest."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from PIL import Image
+
+from percept_cli.errors import PerceptError, shown
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images to compare; one of them is None where a folder has no partner for the other."""
+
+    reference: Path | None
+    candidate: Path | None
+    name: str
+    """Path that tells this pair from the others, without the part they share."""
+    error: str | None = None
+    """Why there is nothing to compare: an ambiguous match, a bad line of a manifest."""
+
+
+def pairs_of(reference: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
+    """Pairs of two paths in the order of their names, and files passed over as no images.
+
+    Raises PerceptError for a folder against something that is neither a file nor a folder.
+    """
+    if reference.is_dir() and candidate.is_dir():
+        return _folders(reference, candidate)
+    if candidate.is_dir():
+        images, others = _images_below(candidate)
+        pairs = [Pair(reference, candidate / name, name) for name in sorted(images)]
+        return pairs, others
+    if reference.is_dir():
+        if candidate.exists():
+            raise PerceptError(
+                f"{shown(reference)} is a folder and {shown(candidate)} a file: "
+                "give two folders, two files, or one file and a folder"
+            )
+        raise PerceptError(f"{shown(candidate)}: no such folder: check the path")
+    return [Pair(reference, candidate, shown(candidate))], []
+
+
+def _folders(references: Path, candidates: Path) -> tuple[list[Pair], list[str]]:
+    """Match by relative path, else by the path without its extension."""
+    left, skipped_left = _images_below(references)
+    right, skipped_right = _images_below(candidates)
+    both = left & right
+    pairs = [Pair(references / name, candidates / name, name) for name in both]
+    left_stems, right_stems = _by_stem(left - both), _by_stem(right - both)
+    for stem in left_stems.keys() | right_stems.keys():
+        ours, theirs = left_stems.get(stem, []), right_stems.get(stem, [])
+        if len(ours) == 1 and len(theirs) == 1:
+            pairs.append(Pair(references / ours[0], candidates / theirs[0], theirs[0]))
+        elif ours and theirs:
+            files = [shown(references / n) for n in ours] + [shown(candidates / n) for n in theirs]
+            reason = f"ambiguous match: {', '.join(files)}: rename or remove all but one of each"
+            pairs.append(Pair(references / ours[0], candidates / theirs[0], theirs[0], reason))
+        else:
+            pairs += [Pair(references / name, None, name) for name in ours]
+            pairs += [Pair(None, candidates / name, name) for name in theirs]
+    return sorted(pairs, key=lambda pair: pair.name), skipped_left + skipped_right
+
+
+def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
+    stems: dict[str, list[str]] = {}
+    for name in sorted(names):
+        stems.setdefault(os.path.splitext(name)[0], []).append(name)
+    return stems
+
+
+def _images_below(folder: Path) -> tuple[set[str], list[str]]:
+    """Relative paths of a folder's images, and the other files; hidden files are not looked at."""
+    Image.init()
+    readable = {ending for ending, kind in Image.EXTENSION.items() if kind in Image.OPEN}
+    images, others, entered = set(), [], set()
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
+        entered.add(os.path.realpath(parent))
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(f"{parent}/{name}") not in entered
+        ]
+        for file in files:
+            path = os.path.relpath(os.path.join(parent, file), folder)
+            if os.path.splitext(file)[1].lower() in readable:
+                images.add(path)
+            elif not file.startswith("."):
+                others.append(shown(folder / path))
+    return images, sorted(others)
+
+
+def _unreadable(error: OSError) -> None:
+    raise PerceptError(f"{error.filename}: cannot be read ({error.strerror}): check its rights")
+
+
+def pairs_in(manifest: Path) -> Iterator[Pair]:
+    """Pairs of a CSV or JSON Lines file, in its order; paths are relative to its folder.
+
+    A line that names no pair becomes a pair with an error. Raises PerceptError for a file that
+    cannot be read or has another suffix.
+    """
+    if manifest.suffix not in (".csv", ".jsonl", ".ndjson"):
+        raise PerceptError(f"{shown(manifest)}: unknown kind of manifest: give .csv or .jsonl")
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as lines:
+            read = _from_csv if manifest.suffix == ".csv" else pairs_from_lines
+            yield from read(lines, manifest.parent, shown(manifest))
+    except OSError as error:
+        reason = error.strerror
+        raise PerceptError(f"{shown(manifest)}: cannot be read ({reason}): check it") from error
+
+
+def _from_csv(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
+    columns: list[str] | None = None
+    for number, line in enumerate(lines, start=1):
+        where = f"{source}:{number}"
+        try:
+            cells = next(csv.reader([line], strict=True), [])
+        except csv.Error as error:
+            yield Pair(None, None, where, f"{where}: not CSV ({error}): mend the line")
+            continue
+        if columns is None:
+            columns = cells
+            if missing := {"reference", "candidate"} - set(columns):
+                reason = f"{where}: no column {max(missing)!r}: begin with reference,candidate"
+                yield Pair(None, None, where, reason)
+                return
+        elif cells:
+            yield _pair(dict(zip(columns, cells, strict=False)), folder, where)
+
+
+def pairs_from_lines(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
+    """Pairs of JSON Lines, each yielded before the next line is read."""
+    for number, line in enumerate(iter(lines.readline, ""), start=1):
+        where = f"{source}:{number}"
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            reason = f"{where}: not JSON ({error}): mend the line"
+            yield Pair(None, None, where, reason)
+        else:
+            yield _pair(row if isinstance(row, dict) else {}, folder, where)
+
+
+def _pair(row: Mapping[str, object], folder: Path, where: str) -> Pair:
+    reference, candidate = row.get("reference"), row.get("candidate")
+    for key, value in (("reference", reference), ("candidate", candidate)):
+        if not isinstance(value, str) or not value or "\0" in value:
+            reason = f"{where}: no {key}: each line names a reference and a candidate"
+            return Pair(None, None, where, reason)
+    return Pair(folder / str(reference), folder / str(candidate), str(candidate))

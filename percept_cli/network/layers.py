@@ -1,0 +1,108 @@
+"""The layers of VGG19 as plain facts: names, sizes and cost. Nothing here needs torch."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from percept_cli.errors import PerceptError
+
+BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+"""Output channels and convolutions of each block: configuration E of Simonyan & Zisserman 2015."""
+
+POOLED = 7
+"""Rows and columns the fully connected layers read, whatever the size of the image."""
+
+FULLY_CONNECTED = (("fc6", 512 * POOLED**2, 4096), ("fc7", 4096, 4096), ("fc8", 4096, 1000))
+"""Name, inputs and outputs of the fully connected layers."""
+
+DEFAULT_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
+
+Kind = Literal["conv", "relu", "pool", "fc"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One named activation of VGG19."""
+
+    name: str
+    kind: Kind
+    channels: int
+    stride: int
+    """Pixels between two positions; the smallest image has this many on each side."""
+    receptive_field: int | None
+    """Side, in pixels, of the square one position sees; None for the whole image."""
+    multiplications: int
+    """Multiplications up to and with this layer, for an image of 224×224 pixels."""
+
+    @property
+    def block(self) -> int:
+        return 6 if self.kind == "fc" else int(self.name.removeprefix(self.kind).split("_")[0])
+
+
+def _network() -> Iterable[Layer]:
+    channels, stride, field, cost, side = 3, 1, 1, 0, 224
+    for block, (width, convolutions) in enumerate(BLOCKS, start=1):
+        for index in range(1, convolutions + 1):
+            field += 2 * stride
+            cost += 9 * channels * width * side**2
+            channels = width
+            yield Layer(f"conv{block}_{index}", "conv", channels, stride, field, cost)
+            yield Layer(f"relu{block}_{index}", "relu", channels, stride, field, cost)
+        field += stride
+        stride, side = 2 * stride, side // 2
+        yield Layer(f"pool{block}", "pool", channels, stride, field, cost)
+    for name, inputs, outputs in FULLY_CONNECTED:
+        cost += inputs * outputs
+        yield Layer(name, "fc", outputs, stride, None, cost)
+
+
+LAYERS = {layer.name: layer for layer in _network()}
+"""Every layer by its name, in network order."""
+
+ORDER = tuple(LAYERS)
+
+
+def relative_cost(layer: Layer) -> float:
+    """Multiplications up to this layer, over those up to conv4_1."""
+    return layer.multiplications / LAYERS["conv4_1"].multiplications
+
+
+def known(name: str) -> Layer:
+    """The layer of that name; PerceptError with the nearest name if there is none."""
+    if name in LAYERS:
+        return LAYERS[name]
+    near = difflib.get_close_matches(name, ORDER, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "'percept layers' lists them"
+    raise PerceptError(f"unknown layer {name!r}: {hint}")
+
+
+def chosen(names: Iterable[str]) -> tuple[str, ...]:
+    """These layers in network order; PerceptError if one is unknown or twice there, or none is."""
+    names = [known(name).name for name in names]
+    if not names:
+        raise PerceptError("no layer chosen: name at least one, 'percept layers' lists them")
+    if doubled := {name for name in names if names.count(name) > 1}:
+        raise PerceptError(f"layer {min(doubled)} is named twice: name it once")
+    return tuple(sorted(names, key=ORDER.index))
+
+
+def weighted(names: Iterable[str], weights: Mapping[str, float]) -> dict[str, float]:
+    """Each of these layers' weight in the total, 1 unless given.
+
+    Raises PerceptError for a weight of another layer, one that is negative or not finite, and if
+    all are 0.
+    """
+    total = dict.fromkeys(names, 1.0)
+    for name, weight in weights.items():
+        if known(name).name not in total:
+            raise PerceptError(f"layer weight for {name}, which is not among the chosen layers")
+        if not (math.isfinite(weight) and weight >= 0):
+            raise PerceptError(f"layer weight {name}={weight}: give a number of at least 0")
+        total[name] = float(weight)
+    if not any(total.values()):
+        raise PerceptError("all layer weights are 0: give at least one layer a weight")
+    return total

@@ -1,0 +1,82 @@
+"""A layer's scale: the root mean square of its features over natural photographs.
+
+Raw features grow about twenty-fold from conv1_1 to conv4_1; divided by their scales, layers can be
+averaged. The bundled weights' scales are a table in the package (scripts/measure_scales.py makes
+it); other weights are measured once and cached under their hash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from percept_cli.network.distances import Distance
+from percept_cli.network.vgg import VGG19
+from percept_cli.network.weights import Weights
+
+TABLE = "scales.json"
+
+
+def scales_of(weights: Weights) -> dict[str, float]:
+    """Scale of every layer these weights can compute."""
+    package = resources.files("percept_cli.network")
+    table: dict[str, dict[str, float]] = json.loads((package / TABLE).read_text())
+    if weights.sha256 in table:
+        return table[weights.sha256]
+    cached = cache_folder() / f"{weights.sha256}.json"
+    try:
+        known: dict[str, float] = json.loads(cached.read_text())
+        if list(known) == list(weights.layers):
+            return known
+    except (OSError, ValueError):
+        pass
+    scales = measure(weights)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = cached.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(scales))
+        unfinished.replace(cached)
+    except OSError:
+        pass  # Without a cache the scales are only measured again.
+    return scales
+
+
+def applied(
+    weights: Weights, distance: Distance, layers: Iterable[str], raw: bool
+) -> dict[str, float]:
+    """What the features of these layers are divided by: their scales, or 1 if that is not done."""
+    if raw or not distance.scale_power:
+        return dict.fromkeys(layers, 1.0)
+    scales = scales_of(weights)
+    return {name: scales[name] for name in layers}
+
+
+def cache_folder() -> Path:
+    """Where measured scales are kept."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(cache).expanduser() / "percept" / "scales"
+
+
+def measure(weights: Weights) -> dict[str, float]:
+    """Root mean square of every layer's features over the photographs in the package."""
+    network = VGG19(weights, weights.layers[-1])
+    sums = dict.fromkeys(weights.layers, 0.0)
+    photographs = [
+        entry
+        for entry in (resources.files("percept_cli.network") / "photographs").iterdir()
+        if entry.name.endswith(".jpg")
+    ]
+    for photograph in sorted(photographs, key=lambda entry: entry.name):
+        with photograph.open("rb") as file, Image.open(file) as image:
+            pixels = torch.from_numpy(np.asarray(image).transpose(2, 0, 1) / np.float32(255))
+        with torch.inference_mode():
+            for name, feature in network.features(pixels[None], weights.layers):
+                sums[name] += float(feature.square().mean(dtype=torch.float64))
+    return {name: (total / len(photographs)) ** 0.5 for name, total in sums.items()}

@@ -1,0 +1,67 @@
+"""VGG19 as Simonyan & Zisserman 2015 (configuration E) give it, frozen, up to a chosen depth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from percept_cli.errors import PerceptError
+from percept_cli.network.layers import LAYERS, ORDER, POOLED
+from percept_cli.network.weights import Weights
+
+
+class VGG19(nn.Module):
+    """The layers of VGG19 up to the deepest one asked for.
+
+    All tensors are non-persistent buffers: they follow `.to()`, take no gradient, and neither an
+    optimiser nor a checkpoint of the module that holds this one ever sees them. The ReLUs and
+    poolings have no state and there is no dropout, so training mode changes nothing.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, weights: Weights, deepest: str) -> None:
+        super().__init__()
+        if deepest not in weights.layers:
+            raise PerceptError(
+                f"the weights {weights.name} end at {weights.layers[-1]}, before {deepest}"
+            )
+        self.steps = tuple(LAYERS[name] for name in ORDER[: ORDER.index(deepest) + 1])
+        self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1), persistent=False)
+        for layer in self.steps:
+            if layer.kind in ("conv", "fc"):
+                for part in ("weight", "bias"):
+                    tensor = weights.tensors[f"{layer.name}.{part}"]
+                    self.register_buffer(f"{layer.name}_{part}", tensor, persistent=False)
+
+    def features(self, images: Tensor, layers: Collection[str]) -> Iterator[tuple[str, Tensor]]:
+        """Name and feature, N×C×H×W, of each of these layers, for N×3×H×W images in [0, 1].
+
+        Where no gradient is recorded the ReLUs run in place: use a feature before asking for the
+        next one. The fully connected layers give N×C×1×1.
+        """
+        x = ((images - self.mean) / self.std).to(self.mean.dtype)
+        in_place = not torch.is_grad_enabled()
+        for layer in self.steps:
+            if layer.kind == "conv":
+                x = functional.conv2d(x, *self._parameters_of(layer.name), padding=1)
+            elif layer.kind == "relu":
+                x = functional.relu(x, inplace=in_place)
+            elif layer.kind == "pool":
+                x = functional.max_pool2d(x, 2)
+            else:
+                x = self._fully_connected(x, layer.name)
+            if layer.name in layers:
+                yield layer.name, x
+
+    def _fully_connected(self, x: Tensor, name: str) -> Tensor:
+        x = functional.adaptive_avg_pool2d(x, POOLED) if name == "fc6" else functional.relu(x)
+        return functional.linear(x.flatten(1), *self._parameters_of(name))[:, :, None, None]
+
+    def _parameters_of(self, name: str) -> tuple[Tensor, Tensor]:
+        return self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")

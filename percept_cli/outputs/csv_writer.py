@@ -1,0 +1,63 @@
+"""Results as CSV: a row per pair, each with the settings that made its numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from percept_cli.results import VERSION, Result, Settings, Summary
+
+
+class CsvWriter:
+    """Writes each row at once, below a header."""
+
+    def __init__(self, stream: TextIO, settings: Callable[[], Settings]) -> None:
+        self._stream = stream
+        self._settings = settings
+        header = list(row(Result(None, None, "new"), settings()))
+        self._rows = csv.DictWriter(stream, header, lineterminator="\n")
+        self._rows.writeheader()
+        stream.flush()
+
+    def write(self, result: Result) -> None:
+        """Write the result's row."""
+        self._rows.writerow(row(result, self._settings()))
+        self._stream.flush()
+
+    def close(self, summary: Summary) -> None:
+        """Nothing: a reader of the rows can make every figure of the summary."""
+
+
+def row(result: Result, settings: Settings) -> dict[str, Any]:
+    """Column → value; what only the network knows is empty for a pair that did not need it."""
+    x, y = result.peak_at or (None, None)
+    used = result.status == "compared"
+    scale = (settings.scale if used else None) or {}
+    return {
+        "reference": result.reference,
+        "candidate": result.candidate,
+        "status": result.status,
+        "total": result.total,
+        "peak": result.peak,
+        "peak_x": x,
+        "peak_y": y,
+        **{name: result.layers.get(name) for name in settings.layers},
+        "width": result.width,
+        "height": result.height,
+        "notes": "; ".join(result.notes),
+        "error": result.error,
+        "version": VERSION,
+        "weights": settings.weights,
+        "weights_sha256": settings.weights_sha256 if used else None,
+        "distance": settings.distance,
+        **{f"{name}_weight": settings.layer_weights[name] for name in settings.layers},
+        **{f"{name}_scale": scale.get(name) for name in settings.layers},
+        "resize": settings.resize,
+        "background": settings.background,
+        "max_pixels": settings.max_pixels,
+        "precision": settings.precision,
+        "device": settings.device if used else None,
+        "percept_version": settings.percept_version,
+        "torch_version": settings.torch_version,
+    }

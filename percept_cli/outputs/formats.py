@@ -1,0 +1,61 @@
+"""The output formats: one writer each, chosen from a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from percept_cli.errors import PerceptError
+from percept_cli.outputs.csv_writer import CsvWriter
+from percept_cli.outputs.json_writers import JsonLinesWriter, JsonWriter
+from percept_cli.outputs.table_writer import TableWriter
+from percept_cli.results import Result, Settings, Summary
+
+
+class Writer(Protocol):
+    """Takes a run's results one by one, then its end."""
+
+    def write(self, result: Result) -> None:
+        """Take one result."""
+
+    def close(self, summary: Summary) -> None:
+        """Write what comes after the last result."""
+
+
+FORMATS = ("table", "csv", "json", "jsonl")
+
+STREAMING = ("csv", "jsonl")
+"""Formats that write each result at once and keep none."""
+
+
+def writer_for(
+    form: str, stream: TextIO, settings: Callable[[], Settings], limit: int = 0
+) -> Writer:
+    """The writer of that format on that stream; `limit` is the most rows of a table, 0 for all."""
+    writers: dict[str, Callable[[TextIO, Callable[[], Settings]], Writer]] = {
+        "table": partial(TableWriter, limit=limit),
+        "csv": CsvWriter,
+        "json": JsonWriter,
+        "jsonl": JsonLinesWriter,
+    }
+    return writers[form](stream, settings)
+
+
+def format_for(form: str | None, output: Path | None) -> str | None:
+    """The format asked for, else that of the output's suffix, else None.
+
+    Raises PerceptError for an unknown format, and for a suffix that tells none.
+    """
+    if form is not None:
+        if form not in FORMATS:
+            raise PerceptError(f"unknown format {form!r}: choose one of {', '.join(FORMATS)}")
+        return form
+    if output is None:
+        return None
+    suffixes = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+    suffixes[".txt"] = "table"
+    if output.suffix not in suffixes:
+        raise PerceptError(f"{output}: no format has this suffix: add --format, or end in .csv")
+    return suffixes[output.suffix]

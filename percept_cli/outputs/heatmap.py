@@ -1,0 +1,101 @@
+"""The map over the candidate, as a picture with its colour scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from percept_cli.errors import OutputError, shown
+
+# Matplotlib's inferno (CC0): its lightness rises evenly, so it reads without colour vision too.
+INFERNO = np.array(
+    [
+        [0, 0, 4], [12, 8, 38], [36, 12, 79], [66, 10, 104], [93, 18, 110], [120, 28, 109],
+        [147, 38, 103], [174, 48, 92], [199, 62, 76], [221, 81, 58], [237, 105, 37],
+        [248, 133, 15], [252, 165, 10], [250, 198, 45], [242, 230, 97], [252, 255, 164],
+    ]
+)  # fmt: skip
+
+FAINT = 0.1
+"""The scale's top is at least this: a difference far below it must not glow."""
+
+SMALLEST = 320
+"""A narrower candidate is enlarged by a whole factor to about this width, in pixels."""
+
+LEGEND = 28
+
+
+def heatmap(candidate: NDArray[Any], cells: NDArray[np.float64], side: int) -> Image.Image:
+    """The map, rows × columns of values >= 0, over the grey, dimmed candidate.
+
+    The candidate is H×W×3, uint8 or float in 0..1; a cell has `side` × `side` of its pixels. The
+    strip below shows the colours from 0 to the map's peak, which a square marks.
+    """
+    height, width = candidate.shape[:2]
+    top = max(float(cells.max()), FAINT)
+    strength = _spread(cells / top, side, (width, height))
+    white = 255 if candidate.dtype == np.uint8 else 1
+    grey = candidate.mean(axis=2, keepdims=True) / white * 0.6 + 0.1
+    opacity = np.minimum(1, 2 * strength)[..., None] * 0.75
+    blended = grey * (1 - opacity) + _colours(strength) * opacity
+    picture = Image.fromarray((blended * 255).round().astype(np.uint8))
+    factor = max(1, round(SMALLEST / width))
+    picture = picture.resize((width * factor, height * factor), Image.Resampling.NEAREST)
+    _mark_peak(picture, cells, side * factor)
+    return _with_legend(picture, top)
+
+
+def save_heatmap(
+    path: Path, candidate: NDArray[Any], cells: NDArray[np.float64], side: int
+) -> None:
+    """Write the heat map, in the format of the path's suffix; OutputError if that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        heatmap(candidate, cells, side).save(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write the heat map {shown(path)}: {reason}") from error
+
+
+def _colours(strength: NDArray[Any]) -> NDArray[Any]:
+    """Values in 0..1 → red, green, blue in 0..1."""
+    stops = np.linspace(0, 1, len(INFERNO))
+    channels = [np.interp(strength, stops, INFERNO[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=-1) / 255
+
+
+def _spread(cells: NDArray[Any], side: int, size: tuple[int, int]) -> NDArray[Any]:
+    """Cells → one value per pixel, smoothly; the last row and column reach to the border."""
+    rows, columns = cells.shape
+    smooth = Image.fromarray(cells.astype(np.float32)).resize(
+        (columns * side, rows * side), Image.Resampling.BILINEAR
+    )
+    rest = (0, size[1] - rows * side), (0, size[0] - columns * side)
+    return np.pad(np.asarray(smooth), rest, mode="edge").clip(0, 1)
+
+
+def _mark_peak(picture: Image.Image, cells: NDArray[Any], side: int) -> None:
+    row, column = divmod(int(cells.argmax()), cells.shape[1])
+    margin = max(4, side // 2)
+    left, top = column * side, row * side
+    box = (left - margin, top - margin, left + side + margin, top + side + margin)
+    ImageDraw.Draw(picture).rectangle(box, outline=(255, 255, 255))
+
+
+def _with_legend(picture: Image.Image, top: float) -> Image.Image:
+    width, height = picture.size
+    whole = Image.new("RGB", (width, height + LEGEND), (24, 24, 24))
+    whole.paste(picture)
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(size=13)
+    middle = height + LEGEND // 2
+    label = f"{top:.2f}"
+    left, right = 24, width - 16 - int(draw.textlength(label, font=font))
+    ramp = (_colours(np.linspace(0, 1, right - left)) * 255).round().astype(np.uint8)
+    whole.paste(Image.fromarray(np.repeat(ramp[None], 10, axis=0)), (left, middle - 5))
+    draw.text((8, middle), "0", fill="white", font=font, anchor="lm")
+    draw.text((right + 8, middle), label, fill="white", font=font, anchor="lm")
+    return whole

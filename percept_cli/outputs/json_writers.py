@@ -1,0 +1,58 @@
+"""Results as JSON: one document, or a line per pair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from percept_cli.results import VERSION, Result, Settings, Summary
+
+
+class JsonLinesWriter:
+    """A line per pair, at once; then a line with version, settings and summary.
+
+    Results without that closing line are not complete.
+    """
+
+    def __init__(self, stream: TextIO, settings: Callable[[], Settings]) -> None:
+        self._stream = stream
+        self._settings = settings
+
+    def write(self, result: Result) -> None:
+        """Write the result's line."""
+        self._line(result.document())
+
+    def close(self, summary: Summary) -> None:
+        """Write the closing line."""
+        settings = self._settings().document()
+        self._line({"version": VERSION, "settings": settings, "summary": summary.document()})
+
+    def _line(self, document: dict[str, Any]) -> None:
+        self._stream.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        self._stream.flush()
+
+
+class JsonWriter:
+    """One document, written at the end."""
+
+    def __init__(self, stream: TextIO, settings: Callable[[], Settings]) -> None:
+        self._stream = stream
+        self._settings = settings
+        self._pairs: list[dict[str, Any]] = []
+
+    def write(self, result: Result) -> None:
+        """Keep the result."""
+        self._pairs.append(result.document())
+
+    def close(self, summary: Summary) -> None:
+        """Write the document."""
+        document = {
+            "version": VERSION,
+            "settings": self._settings().document(),
+            "pairs": self._pairs,
+            "summary": summary.document(),
+        }
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2)
+        self._stream.write(text + "\n")
+        self._stream.flush()

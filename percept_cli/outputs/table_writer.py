@@ -1,0 +1,136 @@
+"""Results as a table for people: the worst layer of each pair is marked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TextIO
+
+from rich.bar import Bar
+from rich.console import Group, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from percept_cli.outputs.console import Console, plain_table
+from percept_cli.outputs.words import figure, settings_line, summary_line
+from percept_cli.results import Result, Settings, Summary
+
+WORST = "bold red"
+
+
+class TableWriter:
+    """Shows the first `limit` results at the end, all for `limit=0`; one alone is shown in full."""
+
+    def __init__(self, stream: TextIO, settings: Callable[[], Settings], limit: int) -> None:
+        self._console = Console(file=stream, highlight=False)
+        self._settings = settings
+        self._limit = limit
+        self._results: list[Result] = []
+
+    def write(self, result: Result) -> None:
+        """Keep the result."""
+        self._results.append(result)
+
+    def close(self, summary: Summary) -> None:
+        """Print the table, the summary and the settings."""
+        settings = self._settings()
+        shown = self._results[: self._limit or None]
+        if len(self._results) == 1:
+            self._print(_block(self._results[0], settings))
+        elif shown:
+            self._print(self._fitting(_table(shown, settings), shown, settings))
+            if left := len(self._results) - len(shown):
+                self._print(Text(f"… and {left} more: --limit 0 shows all", style="dim"))
+            self._print(Text(summary_line(summary)))
+        self._print(Text(settings_line(settings), style="dim"))
+        self._console.file.flush()
+
+    def _fitting(self, table: Table, shown: list[Result], settings: Settings) -> RenderableType:
+        """The table, or where the terminal is too narrow for it, the pairs one below the other."""
+        needed = Measurement.get(self._console, self._console.options.update(width=999), table)
+        if not self._console.is_terminal:
+            self._console.width = max(self._console.width, needed.maximum)
+        if needed.minimum <= self._console.width:
+            return table
+        return Group(*(Group(_block(result, settings), "") for result in shown))
+
+    def _print(self, renderable: RenderableType) -> None:
+        self._console.print(renderable, soft_wrap=isinstance(renderable, Text))
+
+
+def _table(results: list[Result], settings: Settings) -> Table:
+    folder = _common_folder(result.name for result in results)
+    numbers = ("total", "peak", "at", *settings.layers, "size")
+    notes = ("notes",) if any(result.notes for result in results) else ()
+    pair = f"pair in {folder}" if folder else "pair"
+    table = plain_table(pair, *numbers, *notes, right=numbers)
+    for result in results:
+        cells: list[str | Text] = [Text(os.path.relpath(result.name, folder or "."))]
+        if result.total is None:
+            cells += [Text(result.status, style="bold yellow"), *[""] * (len(settings.layers) + 3)]
+        else:
+            cells += [figure(result.total), figure(result.peak), _place(result)]
+            cells += _layer_cells(result)
+            cells.append(f"{result.width}x{result.height}")
+        if notes:
+            cells.append("\n".join(result.notes))
+        table.add_row(*cells)
+    table.add_section()
+    weights = [f"{settings.layer_weights[name]:g}" for name in settings.layers]
+    table.add_row("weight", "", "", "", *weights, style="dim")
+    if settings.scale is not None:
+        scales = [f"{settings.scale[name]:g}" for name in settings.layers]
+        table.add_row("scale", "", "", "", *scales, style="dim")
+    return table
+
+
+def _block(result: Result, settings: Settings) -> Group:
+    """One pair in full, with a bar per layer."""
+    head = Table.grid(padding=(0, 2))
+    head.add_row("reference", Text(result.reference or "none", overflow="fold"))
+    head.add_row("candidate", Text(result.candidate or "none", overflow="fold"))
+    if result.width:
+        head.add_row("size", f"{result.width}x{result.height}")
+    for note in result.notes:
+        head.add_row("note", Text(note, style="dim"))
+    if result.total is None:
+        head.add_row("status", Text(result.error or result.status, style="bold yellow"))
+        return Group(head)
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("layer")
+    for name in ("distance", "weight", "scale"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    longest = max(result.layers.values()) or 1.0
+    for (name, distance), cell in zip(result.layers.items(), _layer_cells(result), strict=True):
+        scale = f"{settings.scale[name]:g}" if settings.scale else ""
+        weight = f"{settings.layer_weights[name]:g}"
+        bar = Bar(longest, 0, distance, width=24, color="cyan")
+        table.add_row(name, cell, weight, scale, bar)
+    table.add_section()
+    identical = "identical" if result.status == "identical" else ""
+    total = Text(figure(result.total), style="bold")
+    table.add_row(Text("total", style="bold"), total, "", "", identical)
+    place = _place(result)
+    table.add_row("peak", figure(result.peak), "", "", f"at {place}" if place else "")
+    return Group(head, "", table, "")
+
+
+def _layer_cells(result: Result) -> list[Text]:
+    worst = max(result.layers.values(), default=0.0)
+    return [
+        Text(figure(distance), style=WORST if distance == worst > 0 else "")
+        for distance in result.layers.values()
+    ]
+
+
+def _place(result: Result) -> str:
+    return "{},{}".format(*result.peak_at) if result.peak_at else ""
+
+
+def _common_folder(names: Iterable[str]) -> str:
+    try:
+        return os.path.commonpath([os.path.dirname(name) for name in names])
+    except ValueError:  # Absolute and relative paths, or several drives, have nothing in common.
+        return ""

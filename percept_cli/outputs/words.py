@@ -1,0 +1,39 @@
+"""Results in words: the lines and figures that people read in more than one place."""
+
+from __future__ import annotations
+
+from percept_cli.results import STATUSES, Settings, Summary
+
+
+def figure(value: float | None) -> str:
+    """A distance with four decimals, or two digits where it is too small for that."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
+
+
+def summary_line(summary: Summary) -> str:
+    """How many pairs, of which status, how different."""
+    counts = ", ".join(f"{summary.counts[s]} {s}" for s in STATUSES if summary.counts[s])
+    line = f"{summary.pairs} pairs: {counts}" if summary.pairs else "no pairs"
+    if summary.mean_total is not None:
+        line += f"; total: mean {figure(summary.mean_total)}, max {figure(summary.max_total)}"
+        line += f"; peak: max {figure(summary.max_peak)}"
+    return line if summary.complete else f"{line} (interrupted)"
+
+
+def settings_line(settings: Settings) -> str:
+    """What made the numbers."""
+    sha256 = f" {settings.weights_sha256[:8]}" if settings.weights_sha256 else ""
+    return ", ".join(
+        (
+            f"VGG19 {settings.weights}{sha256}",
+            settings.distance,
+            f"resize {settings.resize}",
+            f"background {settings.background}",
+            f"max-pixels {settings.max_pixels}",
+            f"{settings.precision} on {settings.device or 'no device: no network was needed'}",
+            f"percept {settings.percept_version}",
+            f"torch {settings.torch_version}",
+        )
+    )

@@ -1,0 +1,86 @@
+"""A pair's two images, brought to one size, or the knowledge that they are identical."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from percept_cli.errors import PerceptError, shown
+from percept_cli.inputs import images
+from percept_cli.inputs.images import Picture
+from percept_cli.network.layers import LAYERS
+from percept_cli.scoring.options import Options
+
+Source = str | os.PathLike[str] | Image.Image | NDArray[Any]
+"""An image: a path, a Pillow image, or an array as images.from_array takes."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Two images ready to be measured."""
+
+    size: tuple[int, int]
+    """Width and height at which they are evaluated."""
+    pictures: tuple[Picture, Picture] | None
+    """Reference and candidate; None if they are identical."""
+    notes: tuple[str, ...] = ()
+
+
+def load(reference: Source, candidate: Source, options: Options) -> Loaded:
+    """Read two images; PerceptError names the one that cannot be used and says why."""
+    left, right = _File.of(reference), _File.of(candidate)
+    if left and right and left.content == right.content:
+        size = images.opened(right.content, right.name, options.max_pixels).size
+        return Loaded(_evaluated(size, size, right.name, options), None)
+    before = _decoded(left or reference, "reference", options)
+    after = _decoded(right or candidate, "candidate", options)
+    name = right.name if right else "candidate"
+    size = _evaluated(before.size, after.size, name, options)
+    before, after = before.resized(size), after.resized(size)
+    notes = *(f"reference {n}" for n in before.notes), *(f"candidate {n}" for n in after.notes)
+    return Loaded(size, None if before.same_pixels(after) else (before, after), notes)
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    content: bytes
+
+    @classmethod
+    def of(cls, source: Source) -> _File | None:
+        if not isinstance(source, str | os.PathLike):
+            return None
+        path = Path(source)
+        return cls(shown(path), images.read_bytes(path))
+
+
+def _decoded(source: Source | _File, role: str, options: Options) -> Picture:
+    if isinstance(source, _File):
+        image = images.opened(source.content, source.name, options.max_pixels)
+        return images.decoded(image, source.name, options.background)
+    if isinstance(source, Image.Image):
+        images.check_pixels(source.size, role, options.max_pixels)
+        return images.decoded(source, role, options.background)
+    return images.from_array(np.asarray(source), role, options.background, options.max_pixels)
+
+
+def _evaluated(
+    reference: tuple[int, int], candidate: tuple[int, int], name: str, options: Options
+) -> tuple[int, int]:
+    try:
+        size = options.evaluated_size(reference, candidate)
+    except PerceptError as error:
+        raise PerceptError(f"{name}: {error}") from error
+    least = LAYERS[options.deepest].stride
+    if min(size) < least:
+        raise PerceptError(
+            "{}: {}x{} is too small for {}, which needs {least}x{least}: "
+            "choose shallower layers, or --resize".format(name, *size, options.deepest, least=least)
+        )
+    return size

@@ -1,0 +1,275 @@
+"""The real command on real images."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import SAMPLES, Run, clean_environment
+from PIL import Image
+
+REFERENCES = SAMPLES / "references"
+PAIR = REFERENCES / "coffee.png", SAMPLES / "jpeg-3/coffee.jpg"
+FAST = "--layers=conv1_1,pool1"
+
+
+def test_a_pair_is_a_table_of_its_layers(percept: Run) -> None:
+    done = percept("compare", *PAIR)
+    assert done.returncode == 0 and done.stderr == ""
+    for word in (
+        "conv1_1",
+        "conv2_1",
+        "conv3_1",
+        "conv4_1",
+        "total",
+        "peak",
+        "256x256",
+        "c34748d2",
+    ):
+        assert word in done.stdout
+
+
+def test_folders_are_scored_in_order_and_reproducibly(percept: Run) -> None:
+    first, second = (
+        percept("compare", REFERENCES, SAMPLES / "jpeg-3", "--format=csv").stdout for _ in range(2)
+    )
+    assert first == second
+    rows = list(csv.DictReader(io.StringIO(first)))
+    assert [Path(row["reference"]).stem for row in rows] == [
+        "article", "astronaut", "chelsea", "coffee", "dashboard",
+    ]  # fmt: skip
+    assert all(float(row["total"]) > 0.2 for row in rows)
+
+
+def test_every_format_has_the_same_numbers(percept: Run, tmp_path: Path) -> None:
+    for form in ("csv", "json", "jsonl"):
+        done = percept(
+            "compare", REFERENCES, SAMPLES / "edit-1", FAST, "--output", f"r.{form}", "--quiet"
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    document = json.loads((tmp_path / "r.json").read_text())
+    *pairs, closing = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
+    assert pairs == document["pairs"] and closing["summary"] == document["summary"]
+    rows = csv.DictReader(io.StringIO((tmp_path / "r.csv").read_text()))
+    assert [float(row["total"]) for row in rows] == [pair["total"] for pair in pairs]
+    assert document["summary"]["complete"] is True
+    assert document["settings"]["device"] == "cpu"
+
+
+def test_one_reference_is_compared_with_a_folder(percept: Run) -> None:
+    done = percept("compare", PAIR[0], REFERENCES, FAST, "--format=jsonl")
+    statuses = [json.loads(line).get("status") for line in done.stdout.splitlines()]
+    assert statuses == ["compared", "compared", "compared", "identical", "compared", None]
+
+
+def test_files_without_a_partner_end_with_three_unless_allowed(
+    percept: Run, tmp_path: Path
+) -> None:
+    for place, name in (("a", "x"), ("b", "x"), ("a", "old"), ("b", "new")):
+        (tmp_path / place).mkdir(exist_ok=True)
+        shutil.copy(PAIR[0], tmp_path / place / f"{name}.png")
+    done = percept("compare", "a", "b", "--format=json")
+    assert done.returncode == 3 and "2 file(s) have no partner" in done.stderr
+    pairs = json.loads(done.stdout)["pairs"]
+    assert [pair["status"] for pair in pairs] == ["new", "missing", "identical"]
+    assert percept("compare", "a", "b", "--allow-unpaired").returncode == 0
+
+
+def test_comparing_nothing_is_no_success(percept: Run, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    done = percept("compare", "a", "b")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nothing to compare" in done.stderr
+    shutil.copy(PAIR[0], tmp_path / "c")
+    assert percept("compare", "a", "c", "--allow-unpaired").returncode == 3
+    (tmp_path / "m.csv").write_text("reference,candidate\n")
+    assert percept("compare", "--pairs=m.csv").returncode == 2
+
+
+def test_a_manifest_is_scored_in_its_order(percept: Run, tmp_path: Path) -> None:
+    shutil.copytree(REFERENCES, tmp_path / "in")
+    (tmp_path / "m.csv").write_text(
+        "reference,candidate\nin/coffee.png,in/coffee.png\nin/article.png,in/dashboard.png\n"
+    )
+    done = percept("compare", "--pairs=m.csv", FAST, "--format=json")
+    assert [pair["status"] for pair in json.loads(done.stdout)["pairs"]] == [
+        "identical",
+        "compared",
+    ]
+
+
+def test_standard_input_is_answered_line_by_line(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "percept_cli", "compare", "--pairs", "-", FAST],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert process.stdin and process.stdout and process.stderr
+    for candidate, status in ((PAIR[1], "compared"), ("none.png", "error"), (PAIR[0], "identical")):
+        line = json.dumps({"reference": str(PAIR[0]), "candidate": str(candidate)})
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["status"] == status
+    process.stdin.close()
+    assert json.loads(process.stdout.readline())["summary"]["pairs"] == 3
+    assert process.wait(60) == 3
+    assert process.stderr.read().count("none.png: no such file") == 1
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_results_stream_before_the_run_ends(tmp_path: Path) -> None:
+    """The first rows are there while a later pair cannot be read yet."""
+    gate = tmp_path / "gate.jsonl"
+    os.mkfifo(gate)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "percept_cli", "compare", f"--pairs={gate}", "--format=jsonl"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout
+    line = json.dumps({"reference": str(PAIR[0]), "candidate": str(PAIR[0])}) + "\n"
+    with gate.open("w") as pipe:
+        pipe.write(line * 50)
+        pipe.flush()
+        assert json.loads(process.stdout.readline())["status"] == "identical"
+        assert process.poll() is None
+    assert process.stdout.read().count("identical") == 50
+    process.stdout.close()
+    assert process.wait(60) == 0
+
+
+def test_sort_and_limit_choose_what_a_table_shows(percept: Run) -> None:
+    arguments = ("compare", REFERENCES, SAMPLES / "noise-3", FAST)
+    by_layer = percept(*arguments, "--sort=pool1", "--format=json")
+    scores = [pair["layers"]["pool1"] for pair in json.loads(by_layer.stdout)["pairs"]]
+    assert scores == sorted(scores, reverse=True)
+    shown = percept(*arguments, "--limit=1").stdout
+    assert shown.count(".png") == 1 and "and 4 more" in shown
+    assert "cannot sort by 'size'" in percept(*arguments, "--sort=size").stderr
+
+
+def test_settings_change_the_numbers(percept: Run) -> None:
+    def total(*flags: str) -> float:
+        done = percept("compare", *PAIR, FAST, "--format=json", *flags)
+        assert done.returncode == 0, done.stderr
+        return float(json.loads(done.stdout)["pairs"][0]["total"])
+
+    default = total()
+    for flags in (
+        ["--raw"], ["--distance=unit"], ["--layer-weight=pool1=3"], ["--resize=100x80"],
+        ["--precision=bf16"], ["--layers=conv1_1"],
+    ):  # fmt: skip
+        assert total(*flags) != default, flags
+    assert total("--device=cpu") == default
+
+
+def test_sizes_that_differ_are_resized_or_refused(percept: Run, tmp_path: Path) -> None:
+    with Image.open(PAIR[1]) as image:
+        image.resize((120, 90)).save(tmp_path / "small.png")
+    done = percept("compare", PAIR[0], "small.png", FAST, "--format=json")
+    pair = json.loads(done.stdout)["pairs"][0]
+    assert pair["notes"] == ["candidate resized from 120x90 to 256x256"]
+    assert (pair["width"], pair["height"]) == (256, 256)
+    done = percept("compare", PAIR[0], "small.png", "--resize=none")
+    assert done.returncode == 3 and "sizes differ: reference 256x256" in done.stderr
+
+
+def test_heat_maps_are_written(percept: Run, tmp_path: Path) -> None:
+    done = percept("compare", *PAIR, "--heatmap=map.png")
+    assert done.returncode == 0
+    with Image.open(tmp_path / "map.png") as image:
+        assert image.size == (256, 284)
+    done = percept("compare", REFERENCES, SAMPLES / "jpeg-3", FAST, "--heatmap=maps")
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir())[0] == "article.jpg.png"
+    assert len(list((tmp_path / "maps").iterdir())) == 5
+    done = percept("compare", PAIR[0], PAIR[0], "--heatmap=none.png")
+    assert "no heat map written" in done.stderr and not (tmp_path / "none.png").exists()
+    done = percept("compare", *PAIR, "--distance=gram", "--heatmap=map.png")
+    assert done.returncode == 2 and "has no positions" in done.stderr
+
+
+def test_asking_for_a_heat_map_changes_no_score(percept: Run) -> None:
+    plain, mapped = (
+        percept("compare", *PAIR, "--format=json", *flags).stdout
+        for flags in ([], ["--heatmap=map.png"])
+    )
+    assert plain == mapped
+
+
+def test_heat_maps_stay_inside_their_folder_and_apart(percept: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(PAIR[1], tmp_path / "x.jpg")
+    line = json.dumps({"reference": str(PAIR[0]), "candidate": "../x.jpg"}) + "\n"
+    (tmp_path / "in" / "m.jsonl").write_text(line * 2)
+    done = percept("compare", "--pairs=in/m.jsonl", FAST, "--heatmap=in/maps")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "in/maps").iterdir()) == [
+        "x.jpg-2.png", "x.jpg.png",
+    ]  # fmt: skip
+
+
+def test_an_interrupt_leaves_complete_lines(tmp_path: Path) -> None:
+    copies = [{"reference": str(PAIR[0]), "candidate": str(PAIR[1])}] * 500
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(copy) + "\n" for copy in copies))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "percept_cli", "compare", "--pairs=m.jsonl", "--format=jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert process.stdout and process.stderr
+    first = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    rest, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    lines = [json.loads(line) for line in (first + rest).splitlines()]
+    assert 1 < len(lines) < 500
+    assert lines[-1]["summary"]["complete"] is False
+    assert lines[-1]["summary"]["compared"] == len(lines) - 1
+    assert "interrupted" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare"], "name a REFERENCE and a CANDIDATE"),
+        (["compare", "a.png"], "name a REFERENCE and a CANDIDATE"),
+        (["compare", "a.png", "b.png", "--pairs=m.csv"], "leave out REFERENCE"),
+        (["compare", "a.png", "b.png", "--layrs=x"], "--layrs"),
+        (["compare", "a.png", "b.png", "--limit=-1"], "--limit"),
+        (["compare", "a.png", "b.png", "--layer-weight=conv1_1"], "give LAYER=WEIGHT"),
+        (["compare", "--pairs=-", "--format=table"], "use jsonl or csv"),
+        (["compare", "--pairs=-", "--sort=total"], "use jsonl or csv"),
+        (["compare", "--pairs=none.csv"], "none.csv: cannot be read"),
+        (["compare", "a.png", "b.png", "--device=cuda9"], "unknown device"),
+        (["weights", "fetch"], "Missing argument"),
+        (["compair"], "No such command"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_two(percept: Run, arguments: list[str], message: str) -> None:
+    done = percept(*arguments, stdin="")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.count("\n") == 1 and message in done.stderr
+
+
+def test_version_and_help(percept: Run) -> None:
+    assert percept("--version").stdout.startswith("percept 0.")
+    assert "--layer-weight" in percept("compare", "-h").stdout

@@ -1,0 +1,43 @@
+"""What the tests share: the real command, the sample images."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parents[1] / "sample_images"
+REFERENCES = sorted((SAMPLES / "references").glob("*.png"))
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment without settings of percept's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PERCEPT_")}
+    return kept | more
+
+
+@pytest.fixture
+def percept(tmp_path: Path) -> Run:
+    """Run the real command in an empty folder."""
+
+    def run(
+        *arguments: str | Path, stdin: str | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "percept_cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env=clean_environment(**environment),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

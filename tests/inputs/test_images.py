@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import REFERENCES
+from PIL import Image, ImageCms
+
+from percept_cli.errors import PerceptError
+from percept_cli.inputs import images
+from percept_cli.inputs.images import Picture
+
+MAX = 10_000_000
+
+
+def read(path: Path, background: str = "white", max_pixels: int = MAX) -> Picture:
+    content = images.read_bytes(path)
+    opened = images.opened(content, path.name, max_pixels)
+    return images.decoded(opened, path.name, background)
+
+
+def saved(image: Image.Image, path: Path, **options: Any) -> Picture:
+    image.save(path, **options)
+    return read(path)
+
+
+@pytest.fixture
+def photograph() -> Image.Image:
+    with Image.open(REFERENCES[2]) as image:
+        return image.convert("RGB").crop((0, 0, 60, 40))
+
+
+def test_plain_images_keep_their_pixels(tmp_path: Path, photograph: Image.Image) -> None:
+    for name in ("a.png", "a.bmp", "a.tiff", "a.ppm"):
+        picture = saved(photograph, tmp_path / name)
+        assert np.array_equal(picture.pixels, np.asarray(photograph))
+        assert picture.notes == ()
+    assert picture.size == (60, 40)
+    webp = saved(photograph, tmp_path / "a.webp", lossless=True)
+    assert np.array_equal(webp.pixels, np.asarray(photograph))
+
+
+def test_exif_orientation_is_applied(tmp_path: Path, photograph: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = saved(photograph, tmp_path / "a.png", exif=exif)
+    assert np.array_equal(picture.pixels, np.rot90(np.asarray(photograph), -1))
+    assert picture.notes == ("turned by its EXIF orientation",)
+
+
+def test_transparency_shows_the_background(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    image.paste((0, 0, 0, 255), (0, 0, 4, 8))
+    palette = image.convert("RGB").quantize(2)
+    image.save(tmp_path / "rgba.png")
+    image.convert("LA").save(tmp_path / "la.png")
+    palette.save(tmp_path / "p.png", transparency=palette.getpixel((7, 0)))
+    for path in tmp_path.iterdir():
+        picture = read(path)
+        assert (picture.pixels[:, 4:] == 255).all() and (picture.pixels[:, :4] == 0).all()
+        assert picture.notes == ("transparency composited on white",)
+        assert (read(path, "#0000ff").pixels[:, 4:] == (0, 0, 255)).all()
+
+
+def test_half_transparent_arrays_equal_half_transparent_files(tmp_path: Path) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (9, 9, 4), np.uint8)
+    from_file = saved(Image.fromarray(rgba), tmp_path / "a.png").pixels
+    from_bytes = images.from_array(rgba, "a", "white", MAX).pixels
+    from_floats = images.from_array(rgba / 255.0, "a", "white", MAX).pixels
+    assert np.array_equal(from_file, from_bytes)
+    assert np.abs(from_floats * 255 - from_file).max() <= 1
+
+
+def test_embedded_profile_is_converted_to_srgb(tmp_path: Path, photograph: Image.Image) -> None:
+    linear = ImageCms.createProfile("XYZ")
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    lab = ImageCms.createProfile("LAB")
+    as_lab = ImageCms.profileToProfile(photograph, srgb, lab, outputMode="LAB")
+    assert as_lab is not None and linear is not None
+    profile = ImageCms.ImageCmsProfile(lab).tobytes()
+    picture = saved(as_lab, tmp_path / "a.tiff", icc_profile=profile)
+    error = np.abs(picture.pixels.astype(int) - np.asarray(photograph))
+    assert np.median(error) <= 2
+    assert any("converted to sRGB" in note for note in picture.notes)
+    untouched = saved(photograph, tmp_path / "b.png", icc_profile=srgb.tobytes())
+    assert np.array_equal(untouched.pixels, np.asarray(photograph)) and not untouched.notes
+
+
+def test_a_broken_profile_is_ignored_and_noted(tmp_path: Path, photograph: Image.Image) -> None:
+    picture = saved(photograph, tmp_path / "a.png", icc_profile=b"nonsense")
+    assert np.array_equal(picture.pixels, np.asarray(photograph))
+    assert picture.notes[0].startswith("ICC profile ignored")
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    for name in ("a.png", "a.tiff"):
+        picture = saved(Image.fromarray(values), tmp_path / name)
+        assert picture.pixels.dtype == np.float32
+        expected = np.repeat(values[..., None], 3, 2) / np.float32(65535)
+        assert np.array_equal(picture.pixels, expected)
+        assert picture.notes == ("grey values scaled from 0..65535",)
+
+
+def test_sixteen_bit_colour_is_read_with_a_note(tmp_path: Path) -> None:
+    # The smallest 16-bit RGB image there is: a binary PPM with a maximum of 65535.
+    values = np.array([[[65535, 32768, 0]] * 8] * 8, dtype=">u2")
+    (tmp_path / "a.ppm").write_bytes(b"P6 8 8 65535\n" + values.tobytes())
+    picture = read(tmp_path / "a.ppm")
+    assert tuple(picture.pixels[0, 0]) == (255, 128, 0)
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
+def test_float_images_are_scaled_by_their_range(tmp_path: Path, top: float) -> None:
+    values = (np.linspace(0, 1, 64, dtype=np.float32) * np.float32(top)).reshape(8, 8)
+    picture = saved(Image.fromarray(values), tmp_path / "a.tiff")
+    assert np.allclose(picture.pixels[..., 0], values / top, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, 1e9])
+def test_float_images_of_unknown_range_are_refused(tmp_path: Path, value: float) -> None:
+    values = np.full((8, 8), value, np.float32)
+    with pytest.raises(PerceptError, match=r"a.tiff: values .*save them as"):
+        saved(Image.fromarray(values), tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "LAB", "HSV"])
+def test_other_modes_become_rgb(tmp_path: Path, photograph: Image.Image, mode: str) -> None:
+    grey = photograph.convert("L").point(lambda value: 255 * (value > 128))
+    image = grey.convert("RGB").convert(mode) if mode != "LAB" else photograph
+    suffix = {"1": "png", "L": "png", "P": "gif", "CMYK": "jpg", "YCbCr": "jpg"}.get(mode, "tiff")
+    if mode == "HSV":
+        picture = images.decoded(image, "a", "white")
+    else:
+        picture = saved(image, tmp_path / f"a.{suffix}")
+    assert picture.pixels.shape == (40, 60, 3) and picture.pixels.dtype == np.uint8
+    if mode != "LAB":
+        error = np.abs(picture.pixels.astype(int) - np.asarray(grey)[..., None])
+        assert np.median(error) <= 3
+
+
+def test_first_frame_of_an_animation_is_taken(tmp_path: Path, photograph: Image.Image) -> None:
+    later = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    options = {"save_all": True, "append_images": later}
+    picture = saved(photograph, tmp_path / "a.png", **options)
+    assert np.array_equal(picture.pixels, np.asarray(photograph))
+    assert picture.notes == ("first frame of several",)
+
+
+def test_resizing_is_antialiased_and_noted() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    for pixels in (stripes, stripes / np.float32(255)):
+        smaller = Picture(pixels).resized((16, 16))
+        middle = images.unit_range(smaller.pixels)[4:12, 4:12]
+        assert np.abs(middle - 0.5).max() < 0.05
+        assert smaller.notes == ("resized from 64x64 to 16x16",)
+
+
+def test_equal_colours_are_equal_at_any_depth() -> None:
+    eight = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    assert Picture(eight).same_pixels(Picture(eight / np.float32(255)))
+    assert not Picture(eight).same_pixels(Picture(eight[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), "is no image"),
+        (np.zeros(4, np.uint8), "is no image"),
+        (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
+        (np.zeros((4, 4), np.int32), "dtype int32"),
+        (np.full((4, 4), 1.5), "outside 0..1"),
+        (np.full((4, 4), np.nan), "outside 0..1"),
+        (np.zeros((4000, 4000), np.uint8), "16000000 pixels, over --max-pixels"),
+    ],
+)
+def test_arrays_that_are_no_image_are_refused(array: Any, message: str) -> None:
+    with pytest.raises(PerceptError, match=f"candidate: .*{message}"):
+        images.from_array(array, "candidate", "white", MAX)
+
+
+def test_every_kind_of_damage_is_one_error(photograph: Image.Image) -> None:
+    rng = np.random.default_rng(0)
+    for suffix in ("png", "jpg", "gif", "tiff", "bmp", "webp"):
+        buffer = io.BytesIO()
+        photograph.save(buffer, "jpeg" if suffix == "jpg" else suffix)
+        whole = buffer.getvalue()
+        outcomes = set()
+        for trial in range(40):
+            content = bytearray(whole)
+            if trial < 20:
+                content = content[: int(rng.integers(1, len(whole) * 0.8))]
+            for place in rng.integers(0, min(60, len(content)), 8):
+                content[place] = int(rng.integers(0, 256))
+            try:
+                image = images.opened(bytes(content), "bad", MAX)
+                images.decoded(image, "bad", "white")
+                outcomes.add("read")
+            except PerceptError as error:
+                assert str(error).startswith("bad: ") and "\n" not in str(error)
+                outcomes.add("refused")
+        assert "refused" in outcomes, suffix
+
+
+def test_unknown_background_is_refused() -> None:
+    with pytest.raises(PerceptError, match="unknown background 'purplish'"):
+        images.background_colour("purplish")
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    makers: dict[str, Callable[[Path], object]] = {
+        "no such file": str,
+        "broken symbolic link": lambda path: path.symlink_to(tmp_path / "nothing"),
+        "a folder where an image": lambda path: path.mkdir(),
+        "the file is empty": lambda path: path.touch(),
+    }
+    for number, (message, make) in enumerate(makers.items()):
+        path = tmp_path / f"{number}.png"
+        make(path)
+        with pytest.raises(PerceptError, match=f"{number}.png: {message}"):
+            images.read_bytes(path)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from percept_cli.errors import PerceptError
+from percept_cli.inputs.pairs import Pair, pairs_from_lines, pairs_in, pairs_of
+
+
+def folder(place: Path, *names: str) -> Path:
+    place.mkdir(exist_ok=True)
+    for name in names:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    return place
+
+
+def listed(pairs: list[Pair]) -> list[tuple[str | None, str | None]]:
+    return [
+        (pair.reference and pair.reference.name, pair.candidate and pair.candidate.name)
+        for pair in pairs
+    ]
+
+
+def test_folders_match_by_path_then_by_stem_in_sorted_order(tmp_path: Path) -> None:
+    left = folder(tmp_path / "a", "z.png", "sub/y.png", "x.png", "only.png")
+    right = folder(tmp_path / "b", "z.png", "sub/y.webp", "x.JPG", "extra.png")
+    pairs, skipped = pairs_of(left, right)
+    assert [pair.name for pair in pairs] == [
+        "extra.png", "only.png", "sub/y.webp", "x.JPG", "z.png",
+    ]  # fmt: skip
+    assert listed(pairs) == [
+        (None, "extra.png"),
+        ("only.png", None),
+        ("y.png", "y.webp"),
+        ("x.png", "x.JPG"),
+        ("z.png", "z.png"),
+    ]
+    assert skipped == []
+
+
+def test_equal_paths_match_before_equal_stems(tmp_path: Path) -> None:
+    left = folder(tmp_path / "a", "x.png", "x.jpg")
+    right = folder(tmp_path / "b", "x.png")
+    assert listed(pairs_of(left, right)[0]) == [("x.jpg", None), ("x.png", "x.png")]
+
+
+def test_an_ambiguous_match_lists_the_files(tmp_path: Path) -> None:
+    left = folder(tmp_path / "a", "x.png", "x.jpg")
+    right = folder(tmp_path / "b", "x.webp")
+    ((pair,), _) = pairs_of(left, right)
+    assert pair.error is not None and pair.error.startswith("ambiguous match: ")
+    assert all(name in pair.error for name in ("a/x.png", "a/x.jpg", "b/x.webp"))
+
+
+def test_other_files_are_reported_and_hidden_ones_passed_over(tmp_path: Path) -> None:
+    left = folder(tmp_path / "a", "x.png", "notes.txt", ".DS_Store", ".git/y.png")
+    pairs, skipped = pairs_of(left, left)
+    assert listed(pairs) == [("x.png", "x.png")]
+    assert skipped == [str(left / "notes.txt")] * 2
+
+
+def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
+    left = folder(tmp_path / "a", "sub/x.png")
+    (left / "sub" / "round").symlink_to(left)
+    assert [pair.name for pair in pairs_of(left, left)[0]] == ["sub/x.png"]
+
+
+def test_one_reference_meets_every_candidate(tmp_path: Path) -> None:
+    reference = folder(tmp_path / "a", "x.png") / "x.png"
+    pairs, _ = pairs_of(reference, folder(tmp_path / "b", "2.png", "1.png"))
+    assert listed(pairs) == [("x.png", "1.png"), ("x.png", "2.png")]
+
+
+def test_a_folder_needs_a_folder(tmp_path: Path) -> None:
+    left = folder(tmp_path / "a", "x.png")
+    with pytest.raises(PerceptError, match=r"is a folder and .*x.png a file"):
+        pairs_of(left, left / "x.png")
+    with pytest.raises(PerceptError, match="nothing: no such folder"):
+        pairs_of(left, tmp_path / "nothing")
+
+
+def test_manifest_paths_are_relative_to_it_and_keep_its_order(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text('note,candidate,reference\nn,b.png,"a, 1.png"\n,d.png,/c.png\n')
+    (tmp_path / "m.jsonl").write_text(
+        '{"reference": "a, 1.png", "candidate": "b.png"}\n\n'
+        '{"reference": "/c.png", "candidate": "d.png", "note": 1}\n'
+    )
+    for name in ("m.csv", "m.jsonl"):
+        assert [(p.reference, p.candidate, p.name) for p in pairs_in(tmp_path / name)] == [
+            (tmp_path / "a, 1.png", tmp_path / "b.png", "b.png"),
+            (Path("/c.png"), tmp_path / "d.png", "d.png"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("reference,candidate\na.png,b.png\na.png\nc.png,d.png\n", "m.csv:3: no candidate"),
+        ('reference,candidate\na.png,b.png\n"a".png,b\nc.png,d.png\n', "m.csv:3: not CSV"),
+        ("reference,candidate\na.png,b.png\n,b.png\nc.png,d.png\n", "m.csv:3: no reference"),
+    ],
+)
+def test_a_bad_line_of_csv_costs_only_itself(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "m.csv").write_text(text)
+    pairs = list(pairs_in(tmp_path / "m.csv"))
+    assert [pair.error is None for pair in pairs] == [True, False, True]
+    assert message in str(pairs[1].error)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "3", '{"reference": "a"}', '{"reference": 1}'])
+def test_a_bad_json_line_costs_only_itself(line: str) -> None:
+    good = '{"reference": "a", "candidate": "b"}\n'
+    pairs = list(pairs_from_lines(io.StringIO(f"{good}{line}\n{good}"), Path(), "stdin"))
+    assert [pair.error is None for pair in pairs] == [True, False, True]
+    assert str(pairs[1].error).startswith("stdin:2: ")
+
+
+def test_a_csv_without_its_columns_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("before,candidate\na,b\nc,d\n")
+    (pair,) = pairs_in(tmp_path / "m.csv")
+    assert "m.csv:1: no column 'reference'" in str(pair.error)
+
+
+def test_unreadable_manifests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PerceptError, match=r"m.csv: cannot be read"):
+        list(pairs_in(tmp_path / "m.csv"))
+    with pytest.raises(PerceptError, match="unknown kind of manifest"):
+        list(pairs_in(tmp_path / "m.xml"))

@@ -1,0 +1,61 @@
+"""Each distance against its formula, written out in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from percept_cli.errors import PerceptError
+from percept_cli.network.distances import DISTANCES, distance_named, layer_distance
+
+RNG = np.random.default_rng(0)
+F, G = RNG.normal(size=(2, 1, 5, 6, 7))
+SIGMA = 1.7
+
+
+def closed_form(name: str) -> float:
+    f, g = F[0], G[0]
+    channels, height, width = f.shape
+    if name == "l2":
+        return float(np.sqrt(np.mean((f - g) ** 2)) / SIGMA)
+    if name == "l1":
+        return float(np.mean(np.abs(f - g)) / SIGMA)
+    if name == "mse":
+        return float(np.mean((f - g) ** 2) / SIGMA**2)
+    if name == "unit":
+        difference = f / np.linalg.norm(f, axis=0) - g / np.linalg.norm(g, axis=0)
+        return float(np.sqrt(np.mean(np.sum(difference**2, axis=0))))
+    grams = [np.einsum("chw,dhw->cd", x, x) / (channels * height * width) for x in (f, g)]
+    return float(np.linalg.norm(grams[0] - grams[1]) / SIGMA**2)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_distance_equals_its_formula(name: str) -> None:
+    f, g = torch.from_numpy(F), torch.from_numpy(G)
+    assert layer_distance(DISTANCES[name], f, g, SIGMA).item() == pytest.approx(closed_form(name))
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+@pytest.mark.parametrize("content", ["equal", "zero", "one zero", "tiny"])
+def test_gradient_is_finite(name: str, content: str) -> None:
+    f = torch.from_numpy(F).float() * {"zero": 0, "one zero": 0, "tiny": 1e-25}.get(content, 1)
+    g = torch.from_numpy(G).float() * (content == "one zero")
+    f.requires_grad_()
+    distance = layer_distance(DISTANCES[name], f, f.detach() if content == "equal" else g, SIGMA)
+    distance.sum().backward()
+    assert f.grad is not None and f.grad.isfinite().all()
+    if content in ("equal", "zero"):
+        assert distance.item() == 0 and not f.grad.any()
+
+
+def test_half_precision_features_are_summed_in_float32() -> None:
+    f = torch.full((1, 64, 256, 256), 1.0, dtype=torch.bfloat16)
+    distance = layer_distance(DISTANCES["l1"], f, torch.zeros_like(f), 1.0)
+    assert distance.dtype == torch.float32
+    assert distance.item() == pytest.approx(1)
+
+
+def test_an_unknown_distance_is_refused() -> None:
+    with pytest.raises(PerceptError, match="unknown distance 'l3': choose one of l2, l1, mse"):
+        distance_named("l3")

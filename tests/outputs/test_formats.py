@@ -1,0 +1,157 @@
+"""Every format says the same, and JSON says it in the published form."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from percept_cli.errors import PerceptError
+from percept_cli.outputs.formats import FORMATS, format_for, writer_for
+from percept_cli.outputs.words import figure
+from percept_cli.results import Result, Settings, Summary
+
+LAYERS = ("conv1_1", "pool2")
+SETTINGS = Settings(
+    weights="bundled",
+    weights_sha256="0" * 64,
+    layers=LAYERS,
+    layer_weights={"conv1_1": 1.0, "pool2": 2.5},
+    distance="l2",
+    scale={"conv1_1": 71.5, "pool2": 398.0},
+    resize="reference",
+    background="white",
+    max_pixels=1000,
+    precision="fp32",
+    device="cpu",
+    percept_version="0.1.0",
+    torch_version="2.6.0",
+)
+RESULTS = (
+    Result("a/1.png", "b/1.png", "compared", 0.25, 0.5, (4, 12), {"conv1_1": 0.125, "pool2": 0.3},
+           64, 48, ("candidate resized from 1x1 to 64x48",)),
+    Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), 8, 9),
+    Result("a/3.png", None, "missing"),
+    Result(None, "b/ü,\n4.png", "new"),
+    Result("a/5.png", "b/5.png", "error", error="b/5.png: the file is empty: write it again"),
+)  # fmt: skip
+
+
+def written(form: str, results: tuple[Result, ...] = RESULTS) -> str:
+    stream, summary = io.StringIO(newline=""), Summary()
+    writer = writer_for(form, stream, lambda: SETTINGS)
+    for result in results:
+        summary.add(result)
+        writer.write(result)
+    summary.complete = True
+    writer.close(summary)
+    return stream.getvalue()
+
+
+def schema() -> Any:
+    return json.loads((resources.files("percept_cli.outputs") / "results.schema.json").read_text())
+
+
+def test_json_is_valid_under_the_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.validate(json.loads(written("json")), schema())
+    for line in written("jsonl").splitlines():
+        jsonschema.validate(json.loads(line), schema())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": "passed"}, {"total": -1.0}, {"total": None}, {"layers": {"conv9": 1}}, {"x": 1}],
+)
+def test_the_schema_refuses_other_documents(change: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError, match=r"Failed validating"):
+        jsonschema.validate(RESULTS[0].document() | change, schema())
+
+
+def test_json_lines_say_what_the_document_says() -> None:
+    document = json.loads(written("json"))
+    *pairs, closing = map(json.loads, written("jsonl").splitlines())
+    assert pairs == document.pop("pairs") and closing == document
+    assert len(pairs) == len(RESULTS)
+
+
+def test_rows_say_what_the_document_says() -> None:
+    document = json.loads(written("json"))
+    rows = list(csv.DictReader(io.StringIO(written("csv"), newline="")))
+    for row, pair in zip(rows, document["pairs"], strict=True):
+        for name in ("reference", "candidate", "status", "error"):
+            assert row[name] == (pair[name] or "")
+        for name in ("total", "peak", "width", "height"):
+            assert (float(row[name]) if row[name] else None) == pair[name]
+        place = [int(row[name]) for name in ("peak_x", "peak_y") if row[name]]
+        assert place == (pair["peak_at"] or [])
+        assert {name: float(row[name]) for name in LAYERS if row[name]} == pair["layers"]
+        assert row["notes"] == "; ".join(pair["notes"])
+        used = pair["status"] == "compared"
+        for name, value in document["settings"].items():
+            if name in ("weights_sha256", "device"):
+                assert row[name] == (value if used else "")
+            elif name == "layer_weights":
+                assert {layer: float(row[f"{layer}_weight"]) for layer in LAYERS} == value
+            elif name == "scale":
+                scale = {layer: float(row[f"{layer}_scale"] or "nan") for layer in LAYERS}
+                assert scale == value or not used
+            elif name != "layers":
+                assert row[name] == str(value)
+
+
+def test_the_table_shows_the_numbers_of_the_document() -> None:
+    document = json.loads(written("json"))
+    table = written("table")
+    for pair in document["pairs"]:
+        if pair["total"] is not None:
+            numbers = [pair["total"], pair["peak"], *pair["layers"].values()]
+            assert all(figure(number) in table for number in numbers)
+            assert f"{pair['width']}x{pair['height']}" in table
+        else:
+            assert pair["status"] in table
+    assert "4,12" in table and "candidate resized" in table
+    assert "5 pairs: 1 identical, 1 compared, 1 missing, 1 new, 1 error" in table
+    for value in ("bundled", "l2", "71.5", "2.5", "white", "1000", "fp32 on cpu", "0.1.0", "2.6.0"):
+        assert value in table
+
+
+def test_one_pair_is_shown_in_full() -> None:
+    table = written("table", RESULTS[:1])
+    assert [line.split()[0] for line in table.splitlines() if line][:8] == [
+        "reference", "candidate", "size", "note", "layer", "conv1_1", "pool2", "total",
+    ]  # fmt: skip
+
+
+def test_a_table_shows_no_more_than_its_limit() -> None:
+    stream, summary = io.StringIO(), Summary()
+    writer = writer_for("table", stream, lambda: SETTINGS, limit=2)
+    for result in RESULTS:
+        writer.write(result)
+    writer.close(summary)
+    assert "2.png" in stream.getvalue() and "3.png" not in stream.getvalue()
+    assert "and 3 more: --limit 0 shows all" in stream.getvalue()
+
+
+def test_small_figures_do_not_vanish() -> None:
+    assert [figure(v) for v in (None, 0.0, 1e-9, 0.00099, 0.12345)] == [
+        "-", "0.0000", "1.0e-09", "9.9e-04", "0.1235",
+    ]  # fmt: skip
+
+
+def test_the_suffix_tells_the_format() -> None:
+    assert format_for(None, Path("a.csv")) == "csv"
+    assert format_for(None, Path("a.ndjson")) == "jsonl"
+    assert format_for("json", Path("a.csv")) == "json"
+    assert format_for(None, None) is None
+    assert set(FORMATS) == {"table", "csv", "json", "jsonl"}
+    with pytest.raises(PerceptError, match="unknown format 'xml'"):
+        format_for("xml", None)
+    with pytest.raises(PerceptError, match=r"a.xml: no format has this suffix"):
+        format_for(None, Path("a.xml"))

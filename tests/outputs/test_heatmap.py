@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SAMPLES
+from PIL import Image
+
+from percept_cli.errors import OutputError
+from percept_cli.outputs.heatmap import LEGEND, heatmap, save_heatmap
+
+CANDIDATE = np.asarray(Image.open(SAMPLES / "references/dashboard.png"))
+
+
+def cells() -> np.ndarray:
+    values = np.zeros((30, 40))
+    values[10, 20] = 0.8
+    return values
+
+
+def test_only_what_differs_is_coloured() -> None:
+    picture = np.asarray(heatmap(CANDIDATE, cells(), 8)).astype(int)
+    assert picture.shape == (240 + LEGEND, 320, 3)
+    colourful = picture[:240].max(axis=2) - picture[:240].min(axis=2) > 20
+    rows, columns = np.nonzero(colourful)
+    assert rows.min() >= 72 and rows.max() < 96 and columns.min() >= 152 and columns.max() < 176
+
+
+def test_larger_differences_are_lighter_without_colour_vision_too() -> None:
+    black = np.zeros((64, 256, 3), np.uint8)
+    ramp = np.tile(np.arange(32) / 31, (8, 1))
+    grey = np.asarray(heatmap(black, ramp, 8).convert("L")).astype(int)
+    # One row through the middle, clear of the square around the peak.
+    steps = np.diff(grey[40, 8:230:8])
+    assert (steps >= -1).all() and steps.sum() > 120
+
+
+def test_narrow_candidates_are_enlarged_to_read_the_scale() -> None:
+    small = np.zeros((17, 20, 3), np.float32)
+    assert heatmap(small, np.ones((2, 2)), 8).size == (320, 16 * 17 + LEGEND)
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot write the heat map .*file/a.png"):
+        save_heatmap(tmp_path / "file" / "a.png", CANDIDATE, cells(), 8)
+    with pytest.raises(OutputError, match=r"cannot write the heat map .*a.docx"):
+        save_heatmap(tmp_path / "a.docx", CANDIDATE, cells(), 8)

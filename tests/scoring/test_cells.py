@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from percept_cli.network.layers import LAYERS
+from percept_cli.scoring.cells import Cells
+
+
+@pytest.mark.parametrize("layer", ["conv1_1", "conv2_1", "conv3_1", "conv4_1"])
+@pytest.mark.parametrize("size", [(8, 8), (23, 16), (61, 47)])
+def test_cells_hold_every_position_once(layer: str, size: tuple[int, int]) -> None:
+    width, height = size
+    stride, side = LAYERS[layer].stride, LAYERS["conv4_1"].stride
+    values = np.random.default_rng(0).random((height // stride, width // stride))
+    cells = Cells(LAYERS[layer], LAYERS["conv4_1"], size)
+    cells.add(values.astype(np.float32))
+    rows, columns = height // side, width // side
+    expected = np.empty((rows, columns))
+    for row in range(rows):
+        for column in range(columns):
+            bottom = (row + 1) * side // stride if row < rows - 1 else None
+            right = (column + 1) * side // stride if column < columns - 1 else None
+            part = values[row * side // stride : bottom, column * side // stride : right]
+            expected[row, column] = part.mean()
+    assert cells.cell_means() == pytest.approx(expected, rel=1e-6)
+    assert cells.mean() == pytest.approx(values.mean(), rel=1e-6)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from percept_cli.errors import PerceptError
+from percept_cli.scoring.options import Options
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"layers": ("conv6_1",)}, "unknown layer"),
+        ({"layers": ("fc6",)}, "bundled weights end before fc6: use --weights torchvision"),
+        ({"distance": "L2"}, "unknown distance 'L2'"),
+        ({"layer_weights": {"pool1": 1}}, "not among the chosen"),
+        ({"weights": "vgg.pth"}, "vgg.pth: no such weights"),
+        ({"resize": "0"}, "unknown resize '0'"),
+        ({"resize": "12x"}, "unknown resize '12x'"),
+        ({"background": "whit"}, "unknown background 'whit'"),
+        ({"precision": "fp16"}, "unknown precision 'fp16': choose one of fp32, bf16"),
+        ({"device": "GPU 1"}, "unknown device 'GPU 1'"),
+        ({"max_pixels": 0}, "--max-pixels 0"),
+    ],
+)
+def test_choices_that_mean_nothing_are_refused(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(PerceptError, match=message):
+        Options(**choice)
+
+
+def test_evaluated_sizes() -> None:
+    assert Options().evaluated_size((4, 5), (6, 7)) == (4, 5)
+    assert Options(resize="8").evaluated_size((4, 5), (6, 7)) == (8, 8)
+    assert Options(resize="8x9").evaluated_size((4, 5), (6, 7)) == (8, 9)
+    assert Options(resize="none").evaluated_size((4, 5), (4, 5)) == (4, 5)
+    with pytest.raises(PerceptError, match="sizes differ: reference 4x5, candidate 6x7"):
+        Options(resize="none").evaluated_size((4, 5), (6, 7))
+
+
+def test_the_map_has_the_cells_of_the_deepest_layer_with_positions() -> None:
+    layer = Options(layers=("pool2", "conv1_1")).map_layer
+    assert layer is not None and layer.name == "pool2"
+    assert Options(distance="gram").map_layer is None

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SAMPLES
+from PIL import Image
+
+import percept_cli
+from percept_cli.errors import PerceptError
+from percept_cli.inputs.pairs import Pair, pairs_of
+from percept_cli.scoring import score
+from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scorer
+
+REFERENCE, CANDIDATE = SAMPLES / "references/coffee.png", SAMPLES / "jpeg-3/coffee.jpg"
+
+
+def test_paths_images_and_arrays_give_the_same_numbers() -> None:
+    images = [Image.open(path) for path in (REFERENCE, CANDIDATE)]
+    arrays = [np.asarray(image) for image in images]
+    floats = [array.astype(np.float64) / 255 for array in arrays]
+    results = [
+        percept_cli.compare(*pair)
+        for pair in ([REFERENCE, CANDIDATE], [str(REFERENCE), images[1]], images, arrays, floats)
+    ]
+    assert len({result.total for result in results[:4]}) == 1
+    assert results[4].total == pytest.approx(results[0].total, rel=1e-6)
+    assert results[0].candidate == str(CANDIDATE) and results[3].candidate is None
+
+
+def test_compare_raises_what_the_command_says() -> None:
+    with pytest.raises(PerceptError, match=r"nothing.png: no such file"):
+        percept_cli.compare(REFERENCE, "nothing.png")
+    with pytest.raises(PerceptError, match="unknown distance"):
+        percept_cli.compare(REFERENCE, CANDIDATE, distance="l3")
+    with pytest.raises(PerceptError, match="4x4 is too small for conv4_1, which needs 8x8"):
+        percept_cli.compare(np.zeros((4, 4, 3)), np.ones((4, 4, 3)))
+
+
+def test_results_do_not_depend_on_what_runs_ahead() -> None:
+    pairs, _ = pairs_of(SAMPLES / "references", SAMPLES / "shift-1")
+    scorer = Scorer(Options(layers=("conv1_1", "conv2_1")))
+    runs = [[scored.result for _, scored in scorer.score(pairs, ahead)] for ahead in (0, 1, 8)]
+    assert runs[0] == runs[1] == runs[2]
+    assert [result.name for result in runs[0]] == sorted(result.name for result in runs[0])
+
+
+def test_each_answer_comes_before_the_next_question() -> None:
+    asked = []
+
+    def questions() -> Iterator[Pair]:
+        for number in range(3):
+            asked.append(number)
+            yield Pair(REFERENCE, REFERENCE, str(number))
+
+    for number, _ in enumerate(Scorer(Options()).score(questions(), ahead=0)):
+        assert asked == list(range(number + 1))
+
+
+def test_few_pairs_are_read_ahead() -> None:
+    asked = []
+
+    def endless() -> Iterator[Pair]:
+        while True:
+            asked.append(Pair(REFERENCE, REFERENCE, ""))
+            yield asked[-1]
+
+    answers = Scorer(Options()).score(endless())
+    next(answers)
+    assert len(asked) == score.AHEAD + 1
+    answers.close()
+
+
+def test_equal_pixels_in_different_files_are_identical(tmp_path: Path) -> None:
+    other = tmp_path / "coffee.bmp"
+    Image.open(REFERENCE).save(other)
+    result = percept_cli.compare(REFERENCE, other)
+    assert (result.status, result.total, result.peak) == ("identical", 0, 0)
+    assert dict(result.layers) == dict.fromkeys(Options().layers, 0)
+    assert percept_cli.compare(REFERENCE, other, distance="gram").peak is None
+
+
+def test_peak_is_a_place_in_the_image() -> None:
+    image = np.asarray(Image.open(REFERENCE))
+    edited = image.copy()
+    edited[200:210, 30:40] = 0
+    result = percept_cli.compare(image, edited)
+    assert result.peak_at is not None
+    x, y = result.peak_at
+    assert 25 <= x <= 45 and 195 <= y <= 215

@@ -20,11 +20,11 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Distortion(NamedTuple):
-    """A way to damage an image; amounts[k] belongs to strength k + 1 and is in `unit`."""
+    """A way to damage an image; amounts[k] belongs to strength k + 1 as `words` tell."""
 
     apply: Callable[[Image.Image, float], Image.Image]
     amounts: tuple[float, float, float]
-    unit: str
+    words: str
     suffix: str = ".png"
 
 
@@ -89,11 +89,11 @@ def edit(image: Image.Image, side: float) -> Image.Image:
 
 
 DISTORTIONS: dict[str, Distortion] = {
-    "jpeg": Distortion(jpeg, (70, 30, 10), "JPEG quality", ".jpg"),
-    "blur": Distortion(blur, (0.7, 1.5, 3), "Gaussian radius in pixels"),
-    "noise": Distortion(noise, (5, 15, 40), "Gaussian standard deviation of 255"),
-    "shift": Distortion(shift, (1, 3, 8), "pixels right and down"),
-    "edit": Distortion(edit, EDIT_SIDES, "side of the filled patch in pixels"),
+    "jpeg": Distortion(jpeg, (70, 30, 10), "JPEG of quality {}", ".jpg"),
+    "blur": Distortion(blur, (0.7, 1.5, 3), "Gaussian blur of radius {} px"),
+    "noise": Distortion(noise, (5, 15, 40), "Gaussian noise, standard deviation {} of 255"),
+    "shift": Distortion(shift, (1, 3, 8), "moved {} px right and down"),
+    "edit": Distortion(edit, EDIT_SIDES, "a patch {} px wide painted over"),
 }
 
 

@@ -1,0 +1,86 @@
+"""Make what the README shows: the table of distortions, the example's output, and the picture."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "sample_images"))
+
+import make  # noqa: E402
+
+import percept_cli  # noqa: E402
+from percept_cli.cli.app import app  # noqa: E402
+
+SAMPLES = Path("sample_images")
+IMAGES = ("coffee", "dashboard")
+OTHERS = ("references/astronaut.png", "references/article.png")
+EXAMPLE = ("references/coffee.png", "jpeg-3/coffee.jpg")
+PICTURE = ("references/dashboard.png", "edit-2/dashboard.png")
+
+
+def distortions() -> str:
+    """A Markdown table: what was done → total and peak for a photograph and a page."""
+    rows = [("distortion", "coffee: total", "peak", "dashboard: total", "peak"), ("---",) * 5]
+    for name, distortion in make.DISTORTIONS.items():
+        for strength, amount in zip(make.STRENGTHS, distortion.amounts, strict=True):
+            found = [(SAMPLES / f"{name}-{strength}").glob(f"{image}.*") for image in IMAGES]
+            candidates = [next(files) for files in found]
+            rows.append((distortion.words.format(f"{amount:g}"), *_figures(candidates)))
+    rows.append(("another image altogether", *_figures([SAMPLES / name for name in OTHERS])))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _figures(candidates: list[Path]) -> list[str]:
+    """Total and peak of each of the two images against its candidate."""
+    figures = []
+    for image, candidate in zip(IMAGES, candidates, strict=True):
+        result = percept_cli.compare(SAMPLES / f"references/{image}.png", candidate)
+        assert result.peak is not None
+        figures += [f"{result.total:.3f}", f"{result.peak:.3f}"]
+    return figures
+
+
+def example() -> str:
+    """What the README's first command prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        app(["compare", *(str(SAMPLES / name) for name in EXAMPLE)], standalone_mode=False)
+    text = "\n".join(line.rstrip() for line in printed.getvalue().splitlines())
+    return f"```\n{text}\n```"
+
+
+def picture() -> Image.Image:
+    """Reference, candidate and heat map of a local change, side by side."""
+    paths = [SAMPLES / name for name in PICTURE]
+    with tempfile.TemporaryDirectory() as folder:
+        heatmap = Path(folder) / "heatmap.png"
+        with redirect_stdout(io.StringIO()):
+            app(["compare", *map(str, paths), f"--heatmap={heatmap}"], standalone_mode=False)
+        shown = [Image.open(path).convert("RGB") for path in (*paths, heatmap)]
+    width = sum(image.width + 8 for image in shown) - 8
+    whole = Image.new("RGB", (width, max(image.height for image in shown)), "white")
+    for place, image in enumerate(shown):
+        whole.paste(image, (place * (image.width + 8), 0))
+    return whole
+
+
+def filled(readme: str) -> str:
+    """The README with its made parts made again."""
+    for name, made in (("distortions", distortions()), ("example", example())):
+        block = f"<!-- {name}: scripts/readme.py -->\n{made}\n<!-- end -->"
+        readme = re.sub(rf"<!-- {name}: .*?<!-- end -->", lambda _: block, readme, flags=re.S)  # noqa: B023
+    return readme
+
+
+if __name__ == "__main__":
+    file = ROOT / "README.md"
+    file.write_text(filled(file.read_text()))
+    picture().save(ROOT / "docs/heatmap.png", optimize=True)

@@ -52,7 +52,7 @@ def test_distances_rise_with_the_strength_of_a_distortion(reference: Path, disto
         for layer, feature in network.features(images, DEFAULT_LAYERS):
             f, g = feature[:1].expand_as(feature[1:]), feature[1:]
             for name, distance in DISTANCES.items():
-                totals[name] += layer_distance(distance, f, g, scales[layer])
+                totals[name] += layer_distance(distance, f, g - f, scales[layer])
     for name, total in totals.items():
         if (name, distortion) not in BLIND:
             assert 0 < total[0] < total[1] < total[2], name

@@ -15,11 +15,11 @@ class Heatmaps:
     """Writes the heat map of each compared pair to a file, or to a folder under the pair's name."""
 
     def __init__(self, target: Path, options: Options, *, single: bool) -> None:
-        if options.map_layer is None:
+        if options.cell_layer is None or not options.has_map:
             raise PerceptError(f"no heat map: {options.distance} of these layers has no positions")
         if not single and target.exists() and not target.is_dir():
             raise PerceptError(f"{shown(target)}: name a folder for the heat maps of several pairs")
-        self._side = options.map_layer.stride
+        self._side = options.cell_layer.stride
         self._target = target
         self._single = single and not target.is_dir()
         self._used: set[Path] = set()

@@ -1,8 +1,9 @@
 """The five distances between two images' features of one layer.
 
-Each is a mean over positions of a difference that depends on one position only, or the root of
-that mean. So sums over disjoint regions add up to the sum over the whole image. `gram` is the
-exception: it compares what the whole layers have in common and has no positions.
+All are computed from a feature f and the change d = g − f, so that small differences between large
+features lose nothing. A distance is a mean over positions of a difference that depends on one
+position only, or the root of that mean, so sums over disjoint regions add up to the sum over the
+whole image. `gram` has no positions: there it is the matrices that add up.
 """
 
 from __future__ import annotations
@@ -26,28 +27,35 @@ class Distance:
 
     name: str
     difference: Callable[[Tensor, Tensor], Tensor] | None
-    """Two N×C×H×W features → N×H×W, >= 0, before scaling; None if there are no positions."""
+    """Feature and change, N×C×H×W → N×H×W, >= 0, before scaling; None without positions."""
     scale_power: int
     """Power of the layer's scale that the difference is divided by."""
     root: bool
     """Whether a mean of differences is finished by a square root."""
 
 
-def _mean_square(f: Tensor, g: Tensor) -> Tensor:
-    return (f - g).square().mean(1)
+def _mean_square(_: Tensor, d: Tensor) -> Tensor:
+    return d.square().mean(1)
 
 
-def _mean_absolute(f: Tensor, g: Tensor) -> Tensor:
-    return (f - g).abs().mean(1)
+def _mean_absolute(_: Tensor, d: Tensor) -> Tensor:
+    return d.abs().mean(1)
 
 
-def _unit_square(f: Tensor, g: Tensor) -> Tensor:
-    return (_direction(f) - _direction(g)).square().sum(1)
+def _unit_square(f: Tensor, d: Tensor) -> Tensor:
+    """‖g/‖g‖ − f/‖f‖‖² = ‖d/‖g‖ + f·(1/‖g‖ − 1/‖f‖)‖², the last factor from d as well."""
+    g = f + d
+    square_f, square_g = (x.square().sum(1, keepdim=True) for x in (f, g))
+    inverse_f, inverse_g = (_inverse_norm(square) for square in (square_f, square_g))
+    gained = (d * (f + g)).sum(1, keepdim=True)
+    norms = square_f * inverse_f + square_g * inverse_g
+    shrunk = -gained / norms.clamp_min(FAINT) * inverse_f * inverse_g
+    apart = shrunk.where((inverse_f > 0) & (inverse_g > 0), inverse_g - inverse_f)
+    return (d * inverse_g + f * apart).square().sum(1)
 
 
-def _direction(feature: Tensor) -> Tensor:
-    square = feature.square().sum(1, keepdim=True)
-    return feature * square.clamp_min(FAINT).rsqrt() * (square > FAINT)
+def _inverse_norm(square: Tensor) -> Tensor:
+    return square.clamp_min(FAINT).rsqrt() * (square > FAINT)
 
 
 DISTANCES = {
@@ -73,14 +81,11 @@ def distance_named(name: str) -> Distance:
     return DISTANCES[name]
 
 
-def gram_distance(f: Tensor, g: Tensor) -> Tensor:
-    """Frobenius norm of the difference of Gram matrices over C·H·W, before scaling: N×C×H×W → N."""
-    return safe_sqrt((_gram(f) - _gram(g)).square().sum((1, 2))) / f[0].numel()
-
-
-def _gram(feature: Tensor) -> Tensor:
-    flat = feature.flatten(2)
-    return flat @ flat.transpose(1, 2)
+def gram_change(f: Tensor, d: Tensor) -> Tensor:
+    """Change of the Gram matrix, unnormalised: feature and change, N×C×H×W → N×C×C."""
+    f, d = f.flatten(2), d.flatten(2)
+    mixed = d @ f.transpose(1, 2)
+    return mixed + mixed.transpose(1, 2) + d @ d.transpose(1, 2)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -94,10 +99,11 @@ def safe_sqrt(x: Tensor) -> Tensor:
     return x.where(positive, 1).sqrt().where(positive, 0)
 
 
-def layer_distance(distance: Distance, f: Tensor, g: Tensor, scale: float) -> Tensor:
-    """Distance of two N×C×H×W features of one layer for each of the N images, differentiable."""
-    f, g = at_least_float32(f), at_least_float32(g)
+def layer_distance(distance: Distance, f: Tensor, d: Tensor, scale: float) -> Tensor:
+    """A layer's distance for each of N images: feature and change, N×C×H×W → N, differentiable."""
+    f, d = at_least_float32(f), at_least_float32(d)
     if distance.difference is None:
-        return gram_distance(f, g) / scale**distance.scale_power
-    mean = distance.difference(f, g).mean((1, 2)) / scale**distance.scale_power
+        norm = safe_sqrt(gram_change(f, d).square().sum((1, 2)))
+        return norm / f[0].numel() / scale**distance.scale_power
+    mean = distance.difference(f, d).mean((1, 2)) / scale**distance.scale_power
     return safe_sqrt(mean) if distance.root else mean

@@ -35,29 +35,33 @@ class Layer:
     """Pixels between two positions; the smallest image has this many on each side."""
     receptive_field: int | None
     """Side, in pixels, of the square one position sees; None for the whole image."""
+    reach_before: int
+    """Pixels a position sees to the left of, and above, the first of its own."""
     multiplications: int
     """Multiplications up to and with this layer, for an image of 224×224 pixels."""
 
     @property
-    def block(self) -> int:
-        return 6 if self.kind == "fc" else int(self.name.removeprefix(self.kind).split("_")[0])
+    def reach_after(self) -> int:
+        """Pixels a position sees to the right of, and below, the first of its own."""
+        return (self.receptive_field or 1) - 1 - self.reach_before
 
 
 def _network() -> Iterable[Layer]:
-    channels, stride, field, cost, side = 3, 1, 1, 0, 224
+    channels, stride, field, before, cost, side = 3, 1, 1, 0, 0, 224
     for block, (width, convolutions) in enumerate(BLOCKS, start=1):
         for index in range(1, convolutions + 1):
             field += 2 * stride
+            before += stride
             cost += 9 * channels * width * side**2
             channels = width
-            yield Layer(f"conv{block}_{index}", "conv", channels, stride, field, cost)
-            yield Layer(f"relu{block}_{index}", "relu", channels, stride, field, cost)
+            yield Layer(f"conv{block}_{index}", "conv", channels, stride, field, before, cost)
+            yield Layer(f"relu{block}_{index}", "relu", channels, stride, field, before, cost)
         field += stride
         stride, side = 2 * stride, side // 2
-        yield Layer(f"pool{block}", "pool", channels, stride, field, cost)
+        yield Layer(f"pool{block}", "pool", channels, stride, field, before, cost)
     for name, inputs, outputs in FULLY_CONNECTED:
         cost += inputs * outputs
-        yield Layer(name, "fc", outputs, stride, None, cost)
+        yield Layer(name, "fc", outputs, stride, None, before, cost)
 
 
 LAYERS = {layer.name: layer for layer in _network()}

@@ -68,7 +68,7 @@ class PerceptualLoss(nn.Module):
             self.network.features(input, names), self.network.features(target, names), strict=True
         )
         return {
-            name: layer_distance(self.distance, f, g, self.scale[name])
+            name: layer_distance(self.distance, g, f - g, self.scale[name])
             for (name, f), (_, g) in pairs
         }
 

@@ -49,7 +49,7 @@ class VGG19(nn.Module):
         in_place = not torch.is_grad_enabled()
         for layer in self.steps:
             if layer.kind == "conv":
-                x = functional.conv2d(x, *self._parameters_of(layer.name), padding=1)
+                x = functional.conv2d(x, *self.parameters_of(layer.name), padding=1)
             elif layer.kind == "relu":
                 x = functional.relu(x, inplace=in_place)
             elif layer.kind == "pool":
@@ -61,7 +61,8 @@ class VGG19(nn.Module):
 
     def _fully_connected(self, x: Tensor, name: str) -> Tensor:
         x = functional.adaptive_avg_pool2d(x, POOLED) if name == "fc6" else functional.relu(x)
-        return functional.linear(x.flatten(1), *self._parameters_of(name))[:, :, None, None]
+        return functional.linear(x.flatten(1), *self.parameters_of(name))[:, :, None, None]
 
-    def _parameters_of(self, name: str) -> tuple[Tensor, Tensor]:
+    def parameters_of(self, name: str) -> tuple[Tensor, Tensor]:
+        """Weight and bias of a convolution or a fully connected layer."""
         return self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")

@@ -1,46 +1,114 @@
-"""Sums of one layer's differences over the cells of the map.
-
-The map has one cell per position of the deepest layer that has positions. A cell holds the
-positions of a shallower layer that lie in it; the last row and column of cells reach to the
-border, so that every position is counted once. A layer's distance follows from the same sums.
-"""
+"""What is summed up of one layer, crop by crop, until its distance and its map are known."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from percept_cli.network.distances import Distance, at_least_float32, gram_change
 from percept_cli.network.layers import Layer
 
 Grid = NDArray[np.float64]
 
 
-class Cells:
-    """The cells' sums of differences for one layer of an image of the given size."""
+class Sums(Protocol):
+    """Takes a layer's features and their changes, every position of the image at most once.
 
-    def __init__(self, layer: Layer, deepest: Layer, size: tuple[int, int]) -> None:
-        width, height = size
-        ratio = deepest.stride // layer.stride
-        rows, columns = height // deepest.stride, width // deepest.stride
-        self._row_starts = np.arange(rows) * ratio
-        self._column_starts = np.arange(columns) * ratio
-        heights = np.diff(self._row_starts, append=height // layer.stride)
-        widths = np.diff(self._column_starts, append=width // layer.stride)
+    Positions it never gets are equal in both images.
+    """
+
+    def add(self, f: Tensor, d: Tensor, top: int, left: int) -> None:
+        """Count features and changes, 1×C×H×W, whose first position is at this row and column."""
+
+    def distance(self, scale: float) -> float:
+        """The layer's distance, >= 0."""
+
+
+class Cells:
+    """Sums of differences over the cells of the map.
+
+    The map has one cell per position of the deepest layer that has positions. A cell holds the
+    positions of a shallower layer that lie in it; the last row and column of cells reach to the
+    border, so that every position is counted once.
+    """
+
+    def __init__(
+        self, distance: Distance, layer: Layer, cell_layer: Layer, size: tuple[int, int]
+    ) -> None:
+        self._distance = distance
+        self._ratio = cell_layer.stride // layer.stride
+        width, height = (length // layer.stride for length in size)
+        columns, rows = (length // cell_layer.stride for length in size)
+        heights, widths = np.full(rows, self._ratio), np.full(columns, self._ratio)
+        heights[-1] += height - rows * self._ratio
+        widths[-1] += width - columns * self._ratio
         self._counts = np.outer(heights, widths)
         self._sums: Grid = np.zeros((rows, columns))
 
-    def add(self, differences: NDArray[Any]) -> None:
-        """Count the differences, H×W, of all positions."""
-        rows = np.add.reduceat(differences, self._row_starts, axis=0, dtype=np.float64)
-        self._sums += np.add.reduceat(rows, self._column_starts, axis=1)
+    def add(self, f: Tensor, d: Tensor, top: int, left: int) -> None:
+        """Count the positions in their cells."""
+        assert self._distance.difference is not None
+        differences = self._distance.difference(at_least_float32(f), at_least_float32(d))[0]
+        self.add_differences(differences.cpu().numpy(), top, left)
 
-    def mean(self) -> float:
-        """Mean difference over the layer."""
-        return float(self._sums.sum() / self._counts.sum())
+    def add_differences(self, differences: NDArray[Any], top: int, left: int) -> None:
+        """Count differences, H×W, whose first position is at this row and column."""
+        rows, row_starts = self._cells(top, differences.shape[0], self._sums.shape[0])
+        columns, column_starts = self._cells(left, differences.shape[1], self._sums.shape[1])
+        sums = np.add.reduceat(differences, row_starts, axis=0, dtype=np.float64)
+        self._sums[rows, columns] += np.add.reduceat(sums, column_starts, axis=1)
 
-    def cell_means(self) -> Grid:
-        """Mean difference in each cell."""
-        means: Grid = self._sums / self._counts
-        return means
+    def distance(self, scale: float) -> float:
+        """The layer's distance, >= 0."""
+        return float(self._finished(self._sums.sum() / self._counts.sum(), scale))
+
+    def cell_distances(self, scale: float) -> Grid:
+        """The layer's distance inside each cell, rows × columns."""
+        return self._finished(self._sums / self._counts, scale)
+
+    def _cells(self, start: int, length: int, count: int) -> tuple[slice, NDArray[np.intp]]:
+        """The cells that `length` positions from `start` on lie in, and where each one begins."""
+        first = min(start // self._ratio, count - 1)
+        last = min((start + length - 1) // self._ratio, count - 1)
+        starts = np.arange(first, last + 1) * self._ratio - start
+        return slice(first, last + 1), starts.clip(0)
+
+    def _finished(self, mean: Any, scale: float) -> Grid:
+        scaled = mean / scale**self._distance.scale_power
+        finished: Grid = np.sqrt(scaled) if self._distance.root else scaled
+        return finished
+
+
+class Gram:
+    """The change of the Gram matrix."""
+
+    def __init__(self, distance: Distance, layer: Layer, size: tuple[int, int]) -> None:
+        self._distance = distance
+        positions = math.prod(max(length // layer.stride, 1) for length in size)
+        self._elements = layer.channels * (1 if layer.kind == "fc" else positions)
+        self._change = torch.zeros(layer.channels, layer.channels, dtype=torch.float64)
+
+    def add(self, f: Tensor, d: Tensor, top: int, left: int) -> None:  # noqa: ARG002
+        """Count all positions together: a Gram matrix does not know where they are."""
+        self._change += gram_change(at_least_float32(f), at_least_float32(d))[0].cpu()
+
+    def distance(self, scale: float) -> float:
+        """The layer's distance, >= 0."""
+        norm = float(self._change.square().sum().sqrt())
+        return norm / self._elements / scale**self._distance.scale_power
+
+
+def sums_for(
+    distance: Distance, layer: Layer, cell_layer: Layer | None, size: tuple[int, int]
+) -> Sums:
+    """What sums up this layer of an image of that width and height."""
+    if distance.difference is None:
+        return Gram(distance, layer, size)
+    if layer.kind == "fc" or cell_layer is None:
+        return Cells(distance, layer, layer, (layer.stride, layer.stride))
+    return Cells(distance, layer, cell_layer, size)

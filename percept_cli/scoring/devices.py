@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 
 from percept_cli.errors import PerceptError
+
+SMALLEST_TILE = 64
 
 
 def device_named(name: str) -> torch.device:
@@ -42,3 +45,36 @@ def exact_arithmetic() -> Iterator[None]:
             yield
     finally:
         matmul.allow_tf32 = before
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How much of the images a device works on at a time."""
+
+    width: int
+    """Most columns of pixels that a crop owns."""
+    height: int
+    """Most rows."""
+    batch: int
+    """Most crops together."""
+    strips: bool
+    """Whether a crop goes through in strips that stay in the cache, one image at a time."""
+
+    def smaller(self) -> Capacity:
+        """Half of it, for a device that ran out of memory; PerceptError if too little is left."""
+        if self.batch > 1:
+            return replace(self, batch=1)
+        side = min(self.width, self.height) // 2
+        if side < SMALLEST_TILE:
+            raise PerceptError(
+                f"out of memory even for {SMALLEST_TILE}x{SMALLEST_TILE} pixels at a time: "
+                "free some, choose shallower layers, or --device cpu"
+            )
+        return replace(self, width=side, height=side)
+
+
+def capacity_of(device: torch.device) -> Capacity:
+    """What the device works on at a time."""
+    if device.type == "cpu":
+        return Capacity(width=1536, height=1 << 30, batch=1, strips=True)
+    return Capacity(width=1024, height=1024, batch=16, strips=False)

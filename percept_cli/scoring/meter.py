@@ -1,23 +1,27 @@
-"""Two decoded images → their distances. The one place where scoring runs the network."""
+"""Decoded images → their distances. The one place where scoring runs the network."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from percept_cli.inputs.images import Pixels, unit_range
-from percept_cli.network.distances import at_least_float32, distance_named, layer_distance
+from percept_cli.network.differences import strip_rows, tap_differences
+from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
-from percept_cli.scoring.cells import Cells, Grid
-from percept_cli.scoring.devices import device_named, exact_arithmetic
+from percept_cli.scoring.cells import Cells, Grid, Sums, sums_for
+from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic
 from percept_cli.scoring.options import Options
+from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -32,11 +36,20 @@ class Measurement:
     """Rows × columns of cells, >= 0; None where no chosen layer has positions to compare."""
 
 
+class _Pair(NamedTuple):
+    """Two different images in the order in which they are computed, and what is known so far."""
+
+    base: Pixels
+    other: Pixels
+    sums: dict[str, Sums]
+
+
 @lru_cache(maxsize=4)
 def frozen_network(weights: str, deepest: str, device: torch.device, precision: str) -> VGG19:
     """The one network of this kind in the process."""
     network = VGG19(load(weights), deepest).to(device, DTYPES[precision])
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if device.type != "cpu" or precision == "bf16":
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 
@@ -51,52 +64,140 @@ class Meter:
         self._network = frozen_network(
             options.weights, options.deepest, self.device, options.precision
         )
+        self._capacity = capacity_of(self.device)
         self.scale = applied(self.weights, self.distance, options.layers, options.raw)
 
-    def measure(self, reference: Pixels, candidate: Pixels) -> Measurement:
-        """Distances of two images of equal size, not smaller than the deepest layer's stride."""
-        height, width = reference.shape[:2]
-        map_layer = self.options.map_layer
-        distances: dict[str, float] = {}
-        means: list[tuple[float, Grid]] = []
-        with exact_arithmetic():
-            images = self._images(reference, candidate)
-            for name, feature in self._network.features(images, self.options.layers):
-                if map_layer is None or LAYERS[name].kind == "fc":
-                    f, g = feature.chunk(2)
-                    distances[name] = float(layer_distance(self.distance, f, g, self.scale[name]))
-                    continue
-                cells = Cells(LAYERS[name], map_layer, (width, height))
-                cells.add(self._differences(feature).cpu().numpy())
-                divisor = self.scale[name] ** self.distance.scale_power
-                distances[name] = float(self._finished(cells.mean() / divisor))
-                grid = self._finished(cells.cell_means() / divisor)
-                means.append((self.options.layer_weights[name], grid))
-        return Measurement(distances, self._total(distances), _weighted_mean(means))
+    @property
+    def batch(self) -> int:
+        """How many pairs are worth measuring together."""
+        return self._capacity.batch
 
-    def _images(self, reference: Pixels, candidate: Pixels) -> Tensor:
+    def measure(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
+        """Distances of pairs of images; those of a pair are of equal size, and not too small.
+
+        Raises PerceptError where even the smallest part of an image does not fit into memory.
+        """
+        while True:
+            try:
+                return self._measured(pairs)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._capacity = self._capacity.smaller()
+                if self.device.type != "cpu":
+                    torch.accelerator.memory.empty_cache()
+
+    def _measured(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
+        started = [self._started(reference, candidate) for reference, candidate in pairs]
+        jobs = [(pair, crop) for pair in started for crop in self._crops(pair)]
+        with exact_arithmetic():
+            for batch in _batches(jobs, self._capacity.batch):
+                self._run(batch)
+        return [self._finished(pair.sums) for pair in started]
+
+    def _started(self, reference: Pixels, candidate: Pixels) -> _Pair:
         if reference.dtype != candidate.dtype:
             reference, candidate = unit_range(reference), unit_range(candidate)
-        images = torch.from_numpy(np.stack((reference, candidate))).to(self.device)
-        images = images.permute(0, 3, 1, 2).to(DTYPES[self.options.precision])
-        return images / 255 if reference.dtype == np.uint8 else images
+        height, width = reference.shape[:2]
+        sums = {
+            name: sums_for(self.distance, LAYERS[name], self.options.cell_layer, (width, height))
+            for name in self.options.layers
+        }
+        # Whichever comes first, the same one is the base: swapping them must change nothing.
+        first = (reference != candidate).ravel().argmax()
+        if reference.ravel()[first] > candidate.ravel()[first]:
+            reference, candidate = candidate, reference
+        return _Pair(reference, candidate, sums)
 
-    def _differences(self, feature: Tensor) -> Tensor:
-        assert self.distance.difference is not None
-        f, g = at_least_float32(feature).chunk(2)
-        return self.distance.difference(f, g)[0]
+    def _crops(self, pair: _Pair) -> list[Crop]:
+        height, width = pair.base.shape[:2]
+        layer = LAYERS[self.options.deepest]
+        changed = changed_cells(pair.base, pair.other, layer.stride)
+        if layer.kind == "fc":
+            whole = Rectangle(0, 0, width, height)
+            return [Crop(whole, whole)] if changed.any() else []
+        return crops(changed, layer, (width, height), (self._capacity.width, self._capacity.height))
 
-    def _finished(self, mean: Grid | float) -> Grid:
-        return np.sqrt(mean) if self.distance.root else np.asarray(mean)
+    def _run(self, jobs: Sequence[tuple[_Pair, Crop]]) -> None:
+        """Let the network see crops of one size, and count what each of them owns."""
+        base = self._images([_cut(pair.base, crop.seen) for pair, crop in jobs])
+        other = self._images([_cut(pair.other, crop.seen) for pair, crop in jobs])
 
-    def _total(self, distances: dict[str, float]) -> float:
-        weights = [self.options.layer_weights[name] for name in distances]
-        return float(np.average(list(distances.values()), weights=weights))
+        def tap(name: str, row: int, f: Tensor, d: Tensor) -> None:
+            for index, (pair, crop) in enumerate(jobs):
+                part = _owned(crop, LAYERS[name].stride, row, f.shape[2:])
+                if LAYERS[name].kind == "fc":
+                    part = _Part(0, 0, slice(0, 1), slice(0, 1))
+                if part:
+                    window = (slice(index, index + 1), slice(None), part.rows, part.columns)
+                    pair.sums[name].add(f[window], d[window], part.top, part.left)
+
+        streams = self._capacity.strips and LAYERS[self.options.deepest].kind != "fc"
+        rows = strip_rows(base.shape[3]) if streams else None
+        tap_differences(self._network, base, other - base, self.options.layers, tap, rows)
+
+    def _images(self, parts: list[Pixels]) -> Tensor:
+        images = torch.from_numpy(np.stack(parts)).to(self.device).permute(0, 3, 1, 2)
+        images = images.float() / 255 if parts[0].dtype == np.uint8 else images
+        layout = torch.contiguous_format if self._capacity.strips else torch.channels_last
+        return images.contiguous(memory_format=layout)
+
+    def _finished(self, sums: dict[str, Sums]) -> Measurement:
+        weights = self.options.layer_weights
+        layers = {name: each.distance(self.scale[name]) for name, each in sums.items()}
+        total = float(np.average(list(layers.values()), weights=list(weights.values())))
+        grids = {
+            name: each.cell_distances(self.scale[name])
+            for name, each in sums.items()
+            if isinstance(each, Cells) and LAYERS[name].kind != "fc"
+        }
+        if not self.options.has_map:
+            return Measurement(layers, total, None)
+        shares = [weights[name] for name in grids]
+        return Measurement(layers, total, np.average(list(grids.values()), axis=0, weights=shares))
 
 
-def _weighted_mean(grids: list[tuple[float, Grid]]) -> Grid | None:
-    if not grids:
+class _Part(NamedTuple):
+    """What a crop owns of some rows of a layer: where it begins in the image, and in the rows."""
+
+    top: int
+    left: int
+    rows: slice
+    columns: slice
+
+
+def _owned(crop: Crop, stride: int, row: int, shape: Sequence[int]) -> _Part | None:
+    seen, own = crop.seen, crop.own
+    first_row, first_column = seen.top // stride + row, seen.left // stride
+    top = max(own.top // stride, first_row)
+    bottom = min(own.bottom // stride, first_row + shape[0])
+    left, right = own.left // stride, own.right // stride
+    if top >= bottom or left >= right:
         return None
-    weights = [weight for weight, _ in grids]
-    mean: Grid = np.average([grid for _, grid in grids], axis=0, weights=weights)
-    return mean
+    return _Part(
+        top,
+        left,
+        slice(top - first_row, bottom - first_row),
+        slice(left - first_column, right - first_column),
+    )
+
+
+def _cut(image: Pixels, part: Rectangle) -> Pixels:
+    return image[part.top : part.bottom, part.left : part.right]
+
+
+def _batches(
+    jobs: list[tuple[_Pair, Crop]], largest: int
+) -> Iterator[Sequence[tuple[_Pair, Crop]]]:
+    """The jobs in groups whose crops have one size and one type of pixels."""
+    alike: dict[object, list[tuple[_Pair, Crop]]] = {}
+    for pair, crop in jobs:
+        kind = crop.seen.width, crop.seen.height, pair.base.dtype
+        alike.setdefault(kind, []).append((pair, crop))
+    for group in alike.values():
+        for start in range(0, len(group), largest):
+            yield group[start : start + largest]
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)

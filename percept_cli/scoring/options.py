@@ -67,13 +67,17 @@ class Options:
         return self.layers[-1]
 
     @property
-    def map_layer(self) -> Layer | None:
-        """The deepest chosen layer with positions, the map's cells; None where there is no map."""
-        if distance_named(self.distance).difference is None:
-            return None
+    def cell_layer(self) -> Layer | None:
+        """The deepest chosen layer with positions, the cells of the map; None if there is none."""
         spatial = [layers.LAYERS[name] for name in self.layers if not name.startswith("fc")]
-        weighted = any(self.layer_weights[layer.name] for layer in spatial)
-        return spatial[-1] if weighted else None
+        return spatial[-1] if spatial else None
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the distance says where images differ."""
+        located = (name for name in self.layers if not name.startswith("fc"))
+        has_positions = distance_named(self.distance).difference is not None
+        return has_positions and any(self.layer_weights[name] for name in located)
 
     def evaluated_size(
         self, reference: tuple[int, int], candidate: tuple[int, int]

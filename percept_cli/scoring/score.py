@@ -116,7 +116,7 @@ class Scorer:
         if loaded.pictures is None:
             return Scored(self._identical(result))
         reference, candidate = (picture.pixels for picture in loaded.pictures)
-        measured = self._meter.measure(reference, candidate)
+        measured = self._meter.measure([(reference, candidate)])[0]
         result = replace(result, total=measured.total, layers=measured.layers)
         if measured.map is not None:
             peak, at = self._peak(measured.map)
@@ -125,14 +125,14 @@ class Scorer:
 
     def _identical(self, result: Result) -> Result:
         layers = dict.fromkeys(self.options.layers, 0.0)
-        peak = 0.0 if self.options.map_layer else None
+        peak = 0.0 if self.options.has_map else None
         return replace(result, status="identical", total=0.0, peak=peak, layers=layers)
 
     def _peak(self, cells: Grid) -> tuple[float, tuple[int, int]]:
         """The largest cell, the first of equals, and its middle in pixels."""
         row, column = divmod(int(cells.argmax()), cells.shape[1])
-        assert self.options.map_layer is not None
-        side = self.options.map_layer.stride
+        assert self.options.cell_layer is not None
+        side = self.options.cell_layer.stride
         return float(cells[row, column]), (column * side + side // 2, row * side + side // 2)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.cells import Cells
 
@@ -13,8 +14,13 @@ def test_cells_hold_every_position_once(layer: str, size: tuple[int, int]) -> No
     width, height = size
     stride, side = LAYERS[layer].stride, LAYERS["conv4_1"].stride
     values = np.random.default_rng(0).random((height // stride, width // stride))
-    cells = Cells(LAYERS[layer], LAYERS["conv4_1"], size)
-    cells.add(values.astype(np.float32))
+    cells = Cells(distance_named("l1"), LAYERS[layer], LAYERS["conv4_1"], size)
+    # In parts that begin and end anywhere, as strips and crops do.
+    for rows in (slice(0, 3), slice(3, 5), slice(5, None)):
+        for columns in (slice(0, 1), slice(1, None)):
+            part = values[rows, columns].astype(np.float32)
+            if part.size:
+                cells.add_differences(part, rows.start, columns.start)
     rows, columns = height // side, width // side
     expected = np.empty((rows, columns))
     for row in range(rows):
@@ -23,5 +29,5 @@ def test_cells_hold_every_position_once(layer: str, size: tuple[int, int]) -> No
             right = (column + 1) * side // stride if column < columns - 1 else None
             part = values[row * side // stride : bottom, column * side // stride : right]
             expected[row, column] = part.mean()
-    assert cells.cell_means() == pytest.approx(expected, rel=1e-6)
-    assert cells.mean() == pytest.approx(values.mean(), rel=1e-6)
+    assert cells.cell_distances(1) == pytest.approx(expected, rel=1e-6)
+    assert cells.distance(1) == pytest.approx(values.mean(), rel=1e-6)

@@ -39,6 +39,6 @@ def test_evaluated_sizes() -> None:
 
 
 def test_the_map_has_the_cells_of_the_deepest_layer_with_positions() -> None:
-    layer = Options(layers=("pool2", "conv1_1")).map_layer
-    assert layer is not None and layer.name == "pool2"
-    assert Options(distance="gram").map_layer is None
+    options = Options(layers=("pool2", "conv1_1"))
+    assert options.cell_layer is not None and options.cell_layer.name == "pool2"
+    assert options.has_map and not Options(distance="gram").has_map

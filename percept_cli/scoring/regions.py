@@ -1,0 +1,166 @@
+"""Which parts of two images the network must see, so that their distance is exact.
+
+A position's feature depends on the pixels of its receptive field only. Where those are equal its
+change is exactly 0 and need not be computed. What can change is covered with rectangles of whole
+cells (one position of the deepest layer each); the network sees each rectangle with the margin
+that its positions' receptive fields reach into. At the borders of the image its padding is real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from percept_cli.network.layers import Layer
+
+CALL_PIXELS = 96 * 96
+"""What one more run of the network costs besides its pixels, in pixels."""
+
+Blocks = NDArray[np.bool_]
+"""A flag per cell, rows × columns; the last ones may reach over the border."""
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Pixels from left and top up to, not with, right and bottom."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of two images: the pixels the network sees, and those whose positions count."""
+
+    seen: Rectangle
+    own: Rectangle
+
+
+def crops(
+    changed: Blocks, layer: Layer, size: tuple[int, int], tile: tuple[int, int]
+) -> list[Crop]:
+    """Crops that own every position whose feature can differ, each once, in a fixed order.
+
+    `changed` flags the cells of the deepest layer, `layer`, that hold a changed pixel; `size` is
+    the image's width and height. No crop owns more than a tile, of that width and height. All
+    together cost no more than the whole image in one piece, before they are cut into tiles.
+    """
+    affected = affected_cells(changed, layer)
+    whole = Rectangle(0, 0, *size)
+    parts = [_crop(part, layer, size) for part in _covered(affected, layer, size, (0, 0))]
+    if sum(map(_cost, parts)) >= _cost(Crop(whole, whole)):
+        parts = [Crop(whole, whole)]
+    owned = (piece for part in parts for piece in _tiles(part.own, layer.stride, tile))
+    return [_crop(own, layer, size) for own in owned]
+
+
+def changed_cells(reference: NDArray[Any], candidate: NDArray[Any], side: int) -> Blocks:
+    """Which cells of `side` × `side` pixels differ: two H×W×3 images → a flag per cell."""
+    differs = (reference != candidate).any(axis=2)
+    height, width = differs.shape
+    rows = np.logical_or.reduceat(differs, np.arange(0, height, side), axis=0)
+    return np.logical_or.reduceat(rows, np.arange(0, width, side), axis=1)
+
+
+def affected_cells(changed: Blocks, layer: Layer) -> Blocks:
+    """Cells with a position, of this layer or one before it, that sees a changed cell."""
+    before = layer.reach_after // layer.stride
+    after = (layer.stride - 1 + layer.reach_before) // layer.stride
+    for axis in (0, 1):
+        grown = changed.copy()
+        length = changed.shape[axis]
+        flags, source = np.moveaxis(grown, axis, 0), np.moveaxis(changed, axis, 0)
+        for step in range(1, min(before, length - 1) + 1):
+            flags[:-step] |= source[step:]
+        for step in range(1, min(after, length - 1) + 1):
+            flags[step:] |= source[:-step]
+        changed = grown
+    return changed
+
+
+def _covered(
+    cells: Blocks, layer: Layer, size: tuple[int, int], origin: tuple[int, int]
+) -> list[Rectangle]:
+    """Disjoint rectangles around all flagged cells, split where two cost less than one."""
+    rows, columns = (np.flatnonzero(cells.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return []
+    top, left = int(rows[0]), int(columns[0])
+    cells = cells[top : rows[-1] + 1, left : columns[-1] + 1]
+    origin = origin[0] + left, origin[1] + top
+    side = layer.stride
+    whole = Rectangle(
+        origin[0] * side,
+        origin[1] * side,
+        min((origin[0] + cells.shape[1]) * side, size[0]),
+        min((origin[1] + cells.shape[0]) * side, size[1]),
+    )
+    best, least = [whole], _cost(_crop(whole, layer, size))
+    for axis in (0, 1):
+        empty = np.logical_not(cells.any(axis=1 - axis))
+        if np.any(empty):
+            place = _middle_of_longest(empty)
+            first, second = np.split(cells, [place], axis=axis)
+            shift = (origin[0], origin[1] + place) if axis == 0 else (origin[0] + place, origin[1])
+            parts = _covered(first, layer, size, origin) + _covered(second, layer, size, shift)
+            cost = sum(_cost(_crop(part, layer, size)) for part in parts)
+            if cost < least:
+                best, least = parts, cost
+    return best
+
+
+def _middle_of_longest(flags: NDArray[Any]) -> int:
+    """A place in the longest run of flags."""
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
+    starts, ends = edges[::2], edges[1::2]
+    longest = int((ends - starts).argmax())
+    return int(starts[longest] + ends[longest]) // 2
+
+
+def _cost(crop: Crop) -> float:
+    return crop.seen.pixels + CALL_PIXELS
+
+
+def _crop(own: Rectangle, layer: Layer, size: tuple[int, int]) -> Crop:
+    """The rectangle with the margin its positions see, on whole cells, inside the image."""
+    side = layer.stride
+    seen = Rectangle(
+        max(own.left - _ceil(layer.reach_before, side), 0),
+        max(own.top - _ceil(layer.reach_before, side), 0),
+        min(_ceil(own.right - side + layer.reach_after + 1, side), size[0]),
+        min(_ceil(own.bottom - side + layer.reach_after + 1, side), size[1]),
+    )
+    return Crop(seen, own)
+
+
+def _ceil(value: int, side: int) -> int:
+    return -(-value // side) * side
+
+
+def _tiles(own: Rectangle, side: int, tile: tuple[int, int]) -> Iterator[Rectangle]:
+    """The rectangle cut into about equal parts of a tile at the most, on whole cells."""
+    width, height = (
+        _ceil(-(-length // -(-length // most)), side)
+        for length, most in zip((own.width, own.height), tile, strict=True)
+    )
+    for top in range(own.top, own.bottom, height):
+        for left in range(own.left, own.right, width):
+            yield Rectangle(left, top, min(left + width, own.right), min(top + height, own.bottom))

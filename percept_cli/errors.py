@@ -9,6 +9,10 @@ class PerceptError(Exception):
     """A user's error, as one line: what is wrong, where, and what to do."""
 
 
+class OutOfMemory(PerceptError):  # noqa: N818 -- the name torch uses too
+    """The device cannot hold even a small part of an image."""
+
+
 class PipeClosed(Exception):  # noqa: N818 -- no error: the reader has seen enough
     """Whoever read the output has stopped reading."""
 

@@ -70,7 +70,8 @@ def compare(
     source = source_of(reference, candidate, pairs, talk)
     destination = Destination(output, form, sort, options.layers, limit=limit, live=source.live)
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
-    summary = _compare(Scorer(options), source, destination, maps, talk)
+    scorer = Scorer(options, one_reference=source.one_reference)
+    summary = _compare(scorer, source, destination, maps, talk)
     raise typer.Exit(_exit_code(summary, talk, allow_unpaired))
 
 

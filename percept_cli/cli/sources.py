@@ -24,6 +24,8 @@ class Source:
     total: int | None = None
     single: bool = False
     """Whether the user named two images, not folders or a manifest."""
+    one_reference: bool = False
+    """Whether all pairs have the same reference."""
     live: bool = False
     """Whether somebody waits for each answer before sending the next pair."""
 
@@ -46,7 +48,8 @@ def source_of(
         talk.note(f"{len(skipped)} file(s) are no images and were left out: {named}")
     if not pairs:
         raise PerceptError(f"nothing to compare: no images in {reference} and {candidate}")
-    return Source(pairs, len(pairs), single=not candidate.is_dir())
+    many = candidate.is_dir()
+    return Source(pairs, len(pairs), single=not many, one_reference=many and reference.is_file())
 
 
 def _stdin() -> io.TextIOWrapper:

@@ -13,6 +13,8 @@ most of it stays in the cache. A convolution needs a row above and one below: st
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from itertools import count
 from typing import NamedTuple
 
 import torch
@@ -44,6 +46,19 @@ class Strip(NamedTuple):
         return self.f[:, :, 1:-1], self.d[:, :, 1:-1]
 
 
+class Memory:
+    """The convolved features of one base image, kept for the next image it is compared with."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int], Tensor] = {}
+
+    def recall(self, layer: str, strip: int, compute: Callable[[], Tensor]) -> Tensor:
+        """The feature of that layer's strip, computed if it is not known yet."""
+        if (layer, strip) not in self._kept:
+            self._kept[layer, strip] = compute()
+        return self._kept[layer, strip]
+
+
 def strip_rows(width: int) -> int:
     """Rows of an image of this width that go through at a time: a multiple of 12."""
     return max(STRIP_ELEMENTS // (64 * width) // 12 * 12, 12)
@@ -56,11 +71,13 @@ def tap_differences(
     layers: Collection[str],
     tap: Tap,
     rows: int | None = None,
+    memory: Memory | None = None,
 ) -> None:
     """Give `tap` the features of each of these layers, strip by strip from top to bottom.
 
     `base` holds N×3×H×W images in [0, 1] and `change` what must be added to them for the other
-    images. A strip has `rows` rows of the image, a multiple of 4; all of them by default.
+    images. A strip has `rows` rows of the image, a multiple of 12; all of them by default. A
+    `memory` serves runs with the same base, layers and rows.
     """
     dtype = network.mean.dtype
     f = ((base - network.mean) / network.std).to(dtype)
@@ -68,7 +85,7 @@ def tap_differences(
     strips = _cut(f, d, rows or f.shape[2])
     for layer, tapped in _plan(network.steps, layers):
         if layer.kind == "conv":
-            strips = _convolved(strips, *network.parameters_of(layer.name))
+            strips = _convolved(strips, layer.name, *network.parameters_of(layer.name), memory)
         elif layer.kind == "relu":
             strips = _rectified(strips)
         elif layer.kind == "pool":
@@ -121,19 +138,24 @@ def _room_for(like: Tensor, rows: int, width: int) -> Strip:
     return Strip(f, d, 1)
 
 
-def _convolved(strips: Iterator[Strip], weight: Tensor, bias: Tensor) -> Iterator[Strip]:
+def _convolved(
+    strips: Iterator[Strip], name: str, weight: Tensor, bias: Tensor, memory: Memory | None
+) -> Iterator[Strip]:
     no_bias = torch.zeros_like(bias)
     current = next(strips, None)
     if current:
         for x in (current.f, current.d):
             x[:, :, 0] = 0
-    while current:
+    for number in count():
+        if current is None:
+            return
         following = next(strips, None)
         _exchange(current, following)
-        f, d = convolve(current.f, weight, bias), convolve(current.d, weight, no_bias)
+        feature = partial(convolve, current.f, weight, bias)
+        f = memory.recall(name, number, feature) if memory else feature()
+        outcome = [Strip(f, convolve(current.d, weight, no_bias), 0)]
         current = following
-        outcome = [Strip(f, d, 0)]
-        del f, d
+        del f, feature
         # No name holds the outcome: while this waits, its reader may let go of it.
         yield outcome.pop()
 
@@ -153,12 +175,12 @@ def _rectified(strips: Iterator[Strip]) -> Iterator[Strip]:
     for strip in strips:
         f, d = strip.own()
         room = _room_for(f, *f.shape[2:])
-        rectify(f, d, room.own())
+        _rectify(f, d, room.own())
         del strip, f, d
         yield room
 
 
-def rectify(f: Tensor, d: Tensor, out: tuple[Tensor, Tensor]) -> None:
+def _rectify(f: Tensor, d: Tensor, out: tuple[Tensor, Tensor]) -> None:
     """relu(f) and relu(f + d) − relu(f) into `out`.
 
     Where f > 0 the change is max(d, −f), elsewhere max(f + d, 0).
@@ -215,8 +237,9 @@ def _fully_connected(
     if name == "fc6":
         f, d = (functional.adaptive_avg_pool2d(x, POOLED).flatten(1) for x in (f, d))
     else:
-        f, d = f.flatten(1), d.flatten(1)
-        rectify(f, d, (f, d))
+        rectified = torch.empty_like(f), torch.empty_like(d)
+        _rectify(f, d, rectified)
+        f, d = (x.flatten(1) for x in rectified)
     f, d = functional.linear(f, weight, bias), functional.linear(d, weight)
     yield Strip(f[..., None, None], d[..., None, None], 0)
 

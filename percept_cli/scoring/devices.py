@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from percept_cli.errors import PerceptError
+from percept_cli.errors import OutOfMemory, PerceptError
 
 SMALLEST_TILE = 64
 
@@ -61,12 +61,12 @@ class Capacity:
     """Whether a crop goes through in strips that stay in the cache, one image at a time."""
 
     def smaller(self) -> Capacity:
-        """Half of it, for a device that ran out of memory; PerceptError if too little is left."""
+        """Half of it, for a device that ran out of memory; OutOfMemory if too little is left."""
         if self.batch > 1:
             return replace(self, batch=1)
         side = min(self.width, self.height) // 2
         if side < SMALLEST_TILE:
-            raise PerceptError(
+            raise OutOfMemory(
                 f"out of memory even for {SMALLEST_TILE}x{SMALLEST_TILE} pixels at a time: "
                 "free some, choose shallower layers, or --device cpu"
             )

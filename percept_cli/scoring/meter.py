@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from percept_cli.inputs.images import Pixels, unit_range
-from percept_cli.network.differences import strip_rows, tap_differences
+from percept_cli.network.differences import Memory, strip_rows, tap_differences
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.scales import applied
@@ -22,6 +23,9 @@ from percept_cli.scoring.cells import Cells, Grid, Sums, sums_for
 from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops
+
+KEPT_BYTES = 1 << 30
+"""Most memory for the features of a reference that many candidates are compared with."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -54,9 +58,14 @@ def frozen_network(weights: str, deepest: str, device: torch.device, precision: 
 
 
 class Meter:
-    """Measures pairs of images with one network and one set of options."""
+    """Measures pairs of images with one network and one set of options.
 
-    def __init__(self, options: Options) -> None:
+    With `one_reference` all pairs have the same one, and its features are kept between them where
+    that takes no more than KEPT_BYTES.
+    """
+
+    def __init__(self, options: Options, *, one_reference: bool = False) -> None:
+        self._one_reference = one_reference
         self.options = options
         self.device = device_named(options.device)
         self.weights = load(options.weights)
@@ -65,6 +74,7 @@ class Meter:
             options.weights, options.deepest, self.device, options.precision
         )
         self._capacity = capacity_of(self.device)
+        self._remembered: tuple[Pixels, Memory] | None = None
         self.scale = applied(self.weights, self.distance, options.layers, options.raw)
 
     @property
@@ -75,7 +85,7 @@ class Meter:
     def measure(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
         """Distances of pairs of images; those of a pair are of equal size, and not too small.
 
-        Raises PerceptError where even the smallest part of an image does not fit into memory.
+        Raises OutOfMemory where even the smallest part of an image does not fit into memory.
         """
         while True:
             try:
@@ -103,10 +113,11 @@ class Meter:
             name: sums_for(self.distance, LAYERS[name], self.options.cell_layer, (width, height))
             for name in self.options.layers
         }
-        # Whichever comes first, the same one is the base: swapping them must change nothing.
-        first = (reference != candidate).ravel().argmax()
-        if reference.ravel()[first] > candidate.ravel()[first]:
-            reference, candidate = candidate, reference
+        if not self._one_reference:
+            # Whichever comes first, the same one is the base: swapping them changes nothing.
+            first = (reference != candidate).ravel().argmax()
+            if reference.ravel()[first] > candidate.ravel()[first]:
+                reference, candidate = candidate, reference
         return _Pair(reference, candidate, sums)
 
     def _crops(self, pair: _Pair) -> list[Crop]:
@@ -134,7 +145,24 @@ class Meter:
 
         streams = self._capacity.strips and LAYERS[self.options.deepest].kind != "fc"
         rows = strip_rows(base.shape[3]) if streams else None
-        tap_differences(self._network, base, other - base, self.options.layers, tap, rows)
+        memory = self._memory(jobs)
+        tap_differences(self._network, base, other - base, self.options.layers, tap, rows, memory)
+
+    def _memory(self, jobs: Sequence[tuple[_Pair, Crop]]) -> Memory | None:
+        """What is known of the one reference, where the network sees the whole of it."""
+        base, seen = jobs[0][0].base, jobs[0][1].seen
+        pixels = math.prod(base.shape[:2])
+        steps = LAYERS.values() if self._one_reference else ()
+        values = sum(
+            step.channels * pixels // step.stride**2
+            for step in steps
+            if step.kind == "conv" and step.stride <= LAYERS[self.options.deepest].stride
+        )
+        if not values or 4 * values > KEPT_BYTES or len(jobs) > 1 or seen.pixels < pixels:
+            return None
+        if not self._remembered or not np.array_equal(self._remembered[0], base):
+            self._remembered = base, Memory()
+        return self._remembered[1]
 
     def _images(self, parts: list[Pixels]) -> Tensor:
         images = torch.from_numpy(np.stack(parts)).to(self.device).permute(0, 3, 1, 2)

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from percept_cli.errors import PerceptError, shown
+from percept_cli.errors import OutOfMemory, PerceptError, shown
 from percept_cli.inputs.images import Pixels
 from percept_cli.inputs.pairs import Pair
 from percept_cli.results import Result, Settings
-from percept_cli.scoring.load import Loaded, Source, load
+from percept_cli.scoring.load import Source, load
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
     from percept_cli.scoring.cells import Grid
-    from percept_cli.scoring.meter import Meter
+    from percept_cli.scoring.meter import Measurement, Meter
 
 AHEAD = 2 * (os.cpu_count() or 1)
 """Pairs decoded before they are measured: enough to keep the network busy, few enough to hold."""
+
+AHEAD_PIXELS = 64_000_000
+"""Most pixels, of references, decoded ahead."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,28 @@ class Scored:
     candidate: Pixels | None = None
 
 
-class Scorer:
-    """Scores pairs under one set of options; loads torch and the network when first needed."""
+class _Begun(NamedTuple):
+    """A result without its distances, and the images that they are to be measured on."""
 
-    def __init__(self, options: Options) -> None:
+    result: Result
+    pictures: tuple[Pixels, Pixels] | None = None
+
+
+class Scorer:
+    """Scores pairs under one set of options; loads torch and the network when first needed.
+
+    `one_reference` says that all pairs have the same reference, which then is computed once.
+    """
+
+    def __init__(self, options: Options, *, one_reference: bool = False) -> None:
         self.options = options
+        self._one_reference = one_reference
 
     @cached_property
     def _meter(self) -> Meter:
         from percept_cli.scoring.meter import Meter
 
-        return Meter(self.options)
+        return Meter(self.options, one_reference=self._one_reference)
 
     def score(self, pairs: Iterable[Pair], ahead: int = AHEAD) -> Iterator[tuple[Pair, Scored]]:
         """Score pairs in their order; with `ahead=0` each before the next pair is asked for.
@@ -54,23 +68,43 @@ class Scorer:
         A pair that cannot be compared gives a result with an error. PerceptError means that no
         pair can: the device is not there, or the weights cannot be loaded.
         """
-        waiting: deque[tuple[Pair, Future[tuple[Result, Loaded | None]]]] = deque()
+        waiting: deque[tuple[Pair, Future[_Begun]]] = deque()
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             for pair in pairs:
-                waiting.append((pair, pool.submit(self._load, pair)))
-                if len(waiting) > ahead:
-                    pair, future = waiting.popleft()
-                    yield pair, self._measured(*future.result())
-            for pair, future in waiting:
-                yield pair, self._measured(*future.result())
+                waiting.append((pair, pool.submit(self._begin, pair)))
+                while len(waiting) > ahead:
+                    answers, pixels = self._next(waiting)
+                    ahead = min(ahead, max(AHEAD_PIXELS // pixels, 0))
+                    yield from answers
+            while waiting:
+                yield from self._next(waiting)[0]
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _next(
+        self, waiting: deque[tuple[Pair, Future[_Begun]]]
+    ) -> tuple[list[tuple[Pair, Scored]], int]:
+        """The next pairs' results: of one pair, or of as many as are measured together."""
+        pair, future = waiting.popleft()
+        group = [(pair, future.result())]
+        if group[0][1].pictures:
+            while waiting and len(group) < self._meter.batch:
+                pair, future = waiting.popleft()
+                group.append((pair, future.result()))
+        results = self._finish([begun for _, begun in group])
+        pixels = max((begun.result.width or 1) * (begun.result.height or 1) for _, begun in group)
+        pairs = [pair for pair, _ in group]
+        return list(zip(pairs, results, strict=True)), pixels
 
     def compare(self, reference: Source, candidate: Source) -> Result:
         """Score two images; PerceptError if they cannot be compared."""
         result = Result(_name(reference), _name(candidate), "compared")
-        return self._measured(result, load(reference, candidate, self.options)).result
+        begun = self._loaded(reference, candidate, result)
+        if not begun.pictures:
+            return begun.result
+        (measured,) = self._meter.measure([begun.pictures])
+        return self._scored(begun.result, measured, begun.pictures[1]).result
 
     def settings(self) -> Settings:
         """The options, with what was found out about weights and device if the network ran."""
@@ -92,31 +126,46 @@ class Scorer:
             torch_version=_version("torch"),
         )
 
-    def _load(self, pair: Pair) -> tuple[Result, Loaded | None]:
-        """Everything that needs no network; only what still does comes with its images."""
+    def _begin(self, pair: Pair) -> _Begun:
+        """Everything that needs no network; only what still does keeps its images."""
         reference = shown(pair.reference) if pair.reference else None
         candidate = shown(pair.candidate) if pair.candidate else None
         if pair.error:
-            return Result(reference, candidate, "error", error=pair.error), None
+            return _Begun(Result(reference, candidate, "error", error=pair.error))
         if pair.reference is None:
-            return Result(reference, candidate, "new"), None
+            return _Begun(Result(reference, candidate, "new"))
         if pair.candidate is None:
-            return Result(reference, candidate, "missing"), None
+            return _Begun(Result(reference, candidate, "missing"))
         try:
-            loaded = load(pair.reference, pair.candidate, self.options)
+            result = Result(reference, candidate, "compared")
+            return self._loaded(pair.reference, pair.candidate, result)
         except PerceptError as error:
-            return Result(reference, candidate, "error", error=str(error)), None
-        return Result(reference, candidate, "compared"), loaded
+            return _Begun(Result(reference, candidate, "error", error=str(error)))
 
-    def _measured(self, result: Result, loaded: Loaded | None) -> Scored:
-        if loaded is None:
-            return Scored(result)
+    def _loaded(self, reference: Source, candidate: Source, result: Result) -> _Begun:
+        loaded = load(reference, candidate, self.options)
         width, height = loaded.size
         result = replace(result, width=width, height=height, notes=loaded.notes)
         if loaded.pictures is None:
-            return Scored(self._identical(result))
-        reference, candidate = (picture.pixels for picture in loaded.pictures)
-        measured = self._meter.measure([(reference, candidate)])[0]
+            return _Begun(self._identical(result))
+        before, after = loaded.pictures
+        return _Begun(result, (before.pixels, after.pixels))
+
+    def _finish(self, group: Sequence[_Begun]) -> list[Scored]:
+        """Measure what is to be measured, all of it together."""
+        pairs = [begun.pictures for begun in group if begun.pictures]
+        try:
+            measured = iter(self._meter.measure(pairs) if pairs else ())
+        except OutOfMemory as error:
+            return [Scored(_failed(b.result, error) if b.pictures else b.result) for b in group]
+        return [
+            self._scored(begun.result, next(measured), begun.pictures[1])
+            if begun.pictures
+            else Scored(begun.result)
+            for begun in group
+        ]
+
+    def _scored(self, result: Result, measured: Measurement, candidate: Pixels) -> Scored:
         result = replace(result, total=measured.total, layers=measured.layers)
         if measured.map is not None:
             peak, at = self._peak(measured.map)
@@ -134,6 +183,10 @@ class Scorer:
         assert self.options.cell_layer is not None
         side = self.options.cell_layer.stride
         return float(cells[row, column]), (column * side + side // 2, row * side + side // 2)
+
+
+def _failed(result: Result, error: OutOfMemory) -> Result:
+    return replace(result, status="error", error=f"{result.name}: {error}")
 
 
 def _name(source: Source) -> str | None:

@@ -10,11 +10,15 @@ import torch
 from conftest import SAMPLES
 from PIL import Image
 
+from percept_cli.errors import OutOfMemory
 from percept_cli.inputs.images import Pixels
 from percept_cli.network.distances import DISTANCES
 from percept_cli.network.layers import LAYERS
+from percept_cli.scoring import meter
+from percept_cli.scoring.devices import Capacity
 from percept_cli.scoring.meter import Measurement, Meter, frozen_network
 from percept_cli.scoring.options import Options
+from percept_cli.scoring.regions import Crop, Rectangle
 
 ALL = tuple(name for name, layer in LAYERS.items() if layer.kind != "fc")
 
@@ -107,3 +111,97 @@ def test_a_process_has_one_network_of_a_kind() -> None:
     Meter(Options(distance="l1")), Meter(Options(distance="unit", layers=("conv1_1", "conv4_1")))
     cpu = torch.device("cpu")
     assert frozen_network("bundled", "conv4_1", cpu, "fp32") is Meter(Options())._network
+
+
+def whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the network see every image in one piece."""
+
+    def one(_: Any, __: Any, size: tuple[int, int], ___: Any) -> list[Crop]:
+        return [Crop(Rectangle(0, 0, *size), Rectangle(0, 0, *size))]
+
+    monkeypatch.setattr(meter, "crops", one)
+
+
+def edited(rng: np.random.Generator, image: Pixels) -> Pixels:
+    """The image with a few patches of noise, some at its borders and corners."""
+    image = image.copy()
+    height, width = image.shape[:2]
+    for _ in range(int(rng.integers(1, 3))):
+        rows, columns = rng.integers(1, 12, 2)
+        top = int(rng.choice((0, height - rows, rng.integers(0, height - rows))))
+        left = int(rng.choice((0, width - columns, rng.integers(0, width - columns))))
+        patch = image[top : top + rows, left : left + columns]
+        patch[:] = rng.integers(0, 256, patch.shape)
+    return image
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_crops_and_tiles_give_what_the_whole_frame_gives(
+    distance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    source = np.tile(pixels("chelsea.png"), (2, 2, 1))
+    for deepest in ("conv1_2", "relu2_1", "pool2", "conv4_1", "pool5"):
+        layers = ALL[: ALL.index(deepest) + 1]
+        height, width = rng.integers(40, 330, 2)
+        image = source[:height, :width]
+        pair = image, edited(rng, image)
+        options = Options(distance=distance, layers=layers)
+        tiled = Meter(options)
+        tiled._capacity = Capacity(width=64, height=96, batch=1, strips=True)
+        found = [each.measure([pair])[0] for each in (Meter(options), tiled)]
+        with monkeypatch.context() as patched:
+            whole_frame(patched)
+            (whole,) = Meter(options).measure([pair])
+        for measured in found:
+            assert measured.layers == pytest.approx(whole.layers, rel=1e-5), deepest
+            assert measured.map is None or measured.map == pytest.approx(
+                whole.map, rel=1e-4, abs=1e-6
+            )
+
+
+def test_pairs_measured_together_give_what_each_gives_alone() -> None:
+    rng = np.random.default_rng(3)
+    images = [pixels("coffee.png")[:96, :96], pixels("chelsea.png")[:96, :96], REFERENCE]
+    pairs = [(image, edited(rng, image)) for image in images] + [(REFERENCE, CANDIDATE)]
+    together = Meter(Options())
+    together._capacity = Capacity(width=128, height=128, batch=3, strips=False)
+    for pair, measured in zip(pairs, together.measure(pairs), strict=True):
+        (alone,) = Meter(Options()).measure([pair])
+        assert measured.layers == pytest.approx(alone.layers, rel=1e-5)
+
+
+def test_a_remembered_reference_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Meter(Options(), one_reference=True)
+    candidates = [CANDIDATE, 255 - REFERENCE, CANDIDATE]
+    for candidate in candidates:
+        (measured,) = kept.measure([(REFERENCE, candidate)])
+        assert measured.layers == pytest.approx(measure(REFERENCE, candidate).layers, rel=1e-5)
+    assert kept._remembered is not None
+    monkeypatch.setattr(meter, "KEPT_BYTES", 0)
+    frugal = Meter(Options(), one_reference=True)
+    frugal.measure([(REFERENCE, CANDIDATE)])
+    assert frugal._remembered is None
+
+
+def test_out_of_memory_means_smaller_tiles_then_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that holds `room` pixels, as far as the code around it can tell."""
+    run, sizes, room = Meter._run, [], 96 * 1024
+
+    def limited(self: Meter, jobs: Any) -> None:
+        pixels_seen = sum(crop.seen.pixels for _, crop in jobs)
+        sizes.append(pixels_seen)
+        if pixels_seen > room:
+            raise torch.OutOfMemoryError("out of memory")
+        run(self, jobs)
+
+    expected = measure(REFERENCE, CANDIDATE)
+    monkeypatch.setattr(Meter, "_run", limited)
+    small = Meter(Options())
+    small._capacity = Capacity(width=1024, height=1024, batch=4, strips=False)
+    (first, second) = small.measure([(REFERENCE, CANDIDATE)] * 2 + [])[:2]
+    assert first.layers == second.layers == pytest.approx(expected.layers, rel=1e-5)
+    room = 1
+    with pytest.raises(OutOfMemory, match="out of memory even for 64x64 pixels"):
+        small.measure([(REFERENCE, CANDIDATE)])
+    assert sizes == sorted(sizes, reverse=True) or len(set(sizes)) > 2

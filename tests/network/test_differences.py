@@ -1,0 +1,129 @@
+"""Differences that travel by themselves, against two plain forward passes in float64."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from test_vgg import photograph, random_weights
+from torch import Tensor
+
+from percept_cli.network.differences import Memory, strip_rows, tap_differences
+from percept_cli.network.layers import LAYERS, ORDER
+from percept_cli.network.vgg import VGG19
+from percept_cli.network.weights import load
+
+SPATIAL = tuple(name for name in ORDER if LAYERS[name].kind != "fc")
+
+
+def tapped(
+    network: VGG19, base: Tensor, change: Tensor, layers: tuple[str, ...], rows: int | None = None
+) -> dict[str, tuple[Tensor, Tensor]]:
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in layers}
+
+    def tap(name: str, top: int, f: Tensor, d: Tensor) -> None:
+        assert top == sum(part.shape[2] for part, _ in found[name])
+        found[name].append((f.clone(), d.clone()))
+
+    with torch.inference_mode():
+        tap_differences(network, base, change, layers, tap, rows)
+    return {
+        name: (torch.cat([f for f, _ in parts], 2), torch.cat([d for _, d in parts], 2))
+        for name, parts in found.items()
+    }
+
+
+def change(strength: float) -> Tensor:
+    torch.manual_seed(0)
+    base = photograph()
+    return (base + strength * torch.randn(base.shape)).clamp(0, 1) - base
+
+
+@pytest.mark.parametrize("strength", [0.3, 1e-2, 1e-4])
+def test_differences_are_as_exact_as_their_size_allows(strength: float) -> None:
+    network = VGG19(load("bundled"), "pool5")
+    double = copy.deepcopy(network).double()
+    base, added = photograph(), change(strength)
+    ours = tapped(network, base, added, SPATIAL, rows=12)
+    with torch.inference_mode():
+        before = dict(copied(double, base.double()))
+        after = dict(copied(double, base.double() + added.double()))
+    for name in SPATIAL:
+        f, d = ours[name]
+        assert (f - before[name]).norm() / before[name].norm() < 1e-5, name
+        exact = after[name] - before[name]
+        assert (d - exact).norm() / exact.norm() < 5e-4, name
+        # What is reported: the size of the difference.
+        assert d.double().norm() == pytest.approx(float(exact.norm()), rel=1e-5), name
+
+
+def copied(network: VGG19, images: Tensor) -> list[tuple[str, Tensor]]:
+    return [(name, feature.clone()) for name, feature in network.features(images, SPATIAL)]
+
+
+@pytest.mark.parametrize("rows", [12, 24, 60, None])
+def test_it_does_not_matter_where_strips_end(rows: int | None) -> None:
+    network = VGG19(load("bundled"), "conv4_1")
+    layers = ("conv1_1", "relu1_2", "pool1", "conv2_1", "relu2_2", "pool3", "conv4_1")
+    base, added = photograph()[..., :99, :], change(0.1)[..., :99, :]
+    whole, stripped = (tapped(network, base, added, layers, r) for r in (None, rows))
+    for name in layers:
+        for ours, theirs in zip(stripped[name], whole[name], strict=True):
+            assert ours.shape == theirs.shape
+            assert (ours - theirs).norm() <= 1e-5 * theirs.norm(), name
+
+
+def test_equal_pixels_give_exactly_zero() -> None:
+    network = VGG19(load("bundled"), "pool5")
+    base = photograph()
+    for name, (_, d) in tapped(network, base, torch.zeros_like(base), SPATIAL, 12).items():
+        assert not d.any(), name
+
+
+def test_fully_connected_layers_differ_as_in_torchvisions_order() -> None:
+    weights = random_weights()
+    network = VGG19(weights, "fc8")
+    layers = ("conv5_4", "fc6", "fc7", "fc8")
+    base, added = photograph(), change(0.1)
+    ours = tapped(network, base, added, layers)
+    with torch.inference_mode():
+        before = {n: f.clone() for n, f in network.features(base, layers)}
+        after = {n: f.clone() for n, f in network.features(base + added, layers)}
+    for name in layers:
+        exact = after[name] - before[name]
+        assert ours[name][1].shape == exact.shape
+        assert (ours[name][1] - exact).norm() < 1e-3 * exact.norm(), name
+
+
+def test_a_batch_gives_what_single_images_give() -> None:
+    network = VGG19(load("bundled"), "conv3_1").to(memory_format=torch.channels_last)
+    base, added = photograph()[..., :64, :64], change(0.1)[..., :64, :64]
+    pair = torch.cat((base, base.flip(3))), torch.cat((added, added.flip(3)))
+    pair = tuple(x.contiguous(memory_format=torch.channels_last) for x in pair)
+    _, together = tapped(network, *pair, ("conv3_1",))["conv3_1"]
+    for place, x in enumerate((added, added.flip(3))):
+        _, alone = tapped(network, pair[0][place : place + 1], x, ("conv3_1",))["conv3_1"]
+        assert (together[place] - alone[0]).norm() < 1e-5 * alone.norm()
+
+
+def test_a_remembered_base_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from percept_cli.network import differences
+
+    network, memory = VGG19(load("bundled"), "conv2_1"), Memory()
+    base, calls, convolve = photograph(), [], differences.convolve
+    monkeypatch.setattr(differences, "convolve", lambda *args: calls.append(1) or convolve(*args))
+    taken = []
+    for _ in range(2):
+        with torch.inference_mode():
+            tap_differences(
+                network, base, change(0.1), ("conv2_1",),
+                lambda _, __, ___, d: taken.append(d.clone()), None, memory,
+            )  # fmt: skip
+    assert len(calls) == 2 * 3 + 3
+    assert torch.equal(*taken)
+
+
+def test_strips_are_multiples_of_twelve() -> None:
+    # Three poolings halve them, and two strips join at each.
+    assert all(strip_rows(width) % 12 == 0 and strip_rows(width) >= 12 for width in (1, 999, 10**5))

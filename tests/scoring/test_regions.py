@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from percept_cli.network.layers import LAYERS, ORDER
+from percept_cli.network.vgg import VGG19
+from percept_cli.network.weights import load
+from percept_cli.scoring.regions import (
+    Crop,
+    Rectangle,
+    _cost,
+    affected_cells,
+    changed_cells,
+    crops,
+)
+
+SPATIAL = [layer for layer in LAYERS.values() if layer.kind != "fc"]
+HUGE = (1 << 20, 1 << 20)
+
+
+def flags(crops_: list[Crop], size: tuple[int, int]) -> np.ndarray:
+    """How often each pixel is owned."""
+    counts = np.zeros(size[::-1], int)
+    for crop in crops_:
+        counts[crop.own.top : crop.own.bottom, crop.own.left : crop.own.right] += 1
+    return counts
+
+
+def random_change(rng: np.random.Generator, size: tuple[int, int], count: int) -> np.ndarray:
+    changed = np.zeros(size[::-1], bool)
+    for _ in range(count):
+        left, top = (int(rng.integers(0, length)) for length in size)
+        width, height = rng.integers(1, 40, 2)
+        changed[top : top + height, left : left + width] = True
+    return changed
+
+
+@pytest.mark.parametrize("layer", SPATIAL, ids=lambda layer: layer.name)
+def test_receptive_fields_reach_as_far_as_they_say(layer: object) -> None:
+    """Measured: which pixels have a gradient for one position of a network of ones."""
+    assert isinstance(layer, type(SPATIAL[0]))
+    side = 2 * (layer.receptive_field or 0) // layer.stride * layer.stride + 2 * layer.stride
+    image = torch.zeros(1, 1, side, side, dtype=torch.float64, requires_grad=True)
+    x = image
+    for step in SPATIAL[: ORDER.index(layer.name) + 1]:
+        if step.kind == "conv":
+            x = torch.nn.functional.avg_pool2d(x, 3, stride=1, padding=1)
+        elif step.kind == "pool":
+            x = torch.nn.functional.avg_pool2d(x, 2)
+    place = x.shape[2] // 2
+    x[0, 0, place, place].backward()
+    assert image.grad is not None
+    seen = image.grad[0, 0].any(0).nonzero().flatten() - place * layer.stride
+    assert (int(seen.min()), int(seen.max())) == (-layer.reach_before, layer.reach_after)
+
+
+@pytest.mark.parametrize("name", ["conv1_1", "relu2_2", "conv4_1", "pool5"])
+def test_crops_own_everything_affected_once_and_see_all_it_needs(name: str) -> None:
+    layer, rng = LAYERS[name], np.random.default_rng(0)
+    for _ in range(30):
+        size = int(rng.integers(33, 700)), int(rng.integers(33, 700))
+        changed = random_change(rng, size, int(rng.integers(1, 5)))
+        cells = changed_cells(changed[..., None], np.zeros_like(changed)[..., None], layer.stride)
+        tile = (int(rng.integers(64, 300)), int(rng.integers(64, 300)))
+        for parts in (crops(cells, layer, size, HUGE), crops(cells, layer, size, tile)):
+            counts = flags(parts, size)
+            assert counts.max() == 1
+            affected = affected_cells(cells, layer).repeat(layer.stride, 0).repeat(layer.stride, 1)
+            assert counts[affected[: size[1], : size[0]]].all()
+            for crop in parts:
+                sides = (crop.seen.left, crop.seen.top, crop.own.left, crop.own.top)
+                assert not any(side % layer.stride for side in sides)
+                assert crop.seen.left <= max(0, crop.own.left - layer.reach_before)
+                assert crop.seen.top <= max(0, crop.own.top - layer.reach_before)
+                last = crop.own.right - layer.stride + layer.reach_after + 1
+                assert crop.seen.right >= min(size[0], last)
+                last = crop.own.bottom - layer.stride + layer.reach_after + 1
+                assert crop.seen.bottom >= min(size[1], last)
+
+
+def test_crops_never_cost_more_than_the_whole_image() -> None:
+    layer, rng = LAYERS["conv4_1"], np.random.default_rng(1)
+    cheaper = 0
+    for _ in range(200):
+        size = int(rng.integers(8, 900)), int(rng.integers(8, 900))
+        changed = random_change(rng, size, int(rng.integers(1, 30)))
+        cells = changed_cells(changed[..., None], np.zeros_like(changed)[..., None], layer.stride)
+        whole = Rectangle(0, 0, *size)
+        cost = sum(map(_cost, crops(cells, layer, size, HUGE)))
+        assert cost <= _cost(Crop(whole, whole))
+        cheaper += cost < _cost(Crop(whole, whole))
+    assert cheaper > 50
+
+
+def test_far_changes_make_several_crops_and_near_ones_share_one() -> None:
+    layer, size = LAYERS["conv4_1"], (1920, 1080)
+    far, near = np.zeros((2, 1080, 1920, 1), bool)
+    far[100, 100] = far[900, 1700] = True
+    near[500, 500] = near[500, 540] = True
+    none = np.zeros_like(far)
+    assert len(crops(changed_cells(far, none, 8), layer, size, HUGE)) == 2
+    assert len(crops(changed_cells(near, none, 8), layer, size, HUGE)) == 1
+    assert crops(changed_cells(none, none, 8), layer, size, HUGE) == []
+
+
+def test_a_network_sees_no_change_outside_the_affected_cells() -> None:
+    network, layer = VGG19(load("bundled"), "conv3_1"), LAYERS["conv3_1"]
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 96, 96)
+    edited = image.clone()
+    edited[..., 40:44, 50:60] = 0
+    with torch.inference_mode():
+        features = [next(network.features(x, ("conv3_1",)))[1].clone() for x in (image, edited)]
+    differs = (features[0] - features[1]).abs().amax((0, 1)) > 1e-3
+    pixels = ((image - edited)[0].permute(1, 2, 0) != 0).numpy()
+    affected = affected_cells(changed_cells(pixels, np.zeros_like(pixels), 4), layer)
+    assert differs.any() and not (differs.numpy() & ~affected).any()

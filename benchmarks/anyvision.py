@@ -7,10 +7,12 @@ operators are not there. The models need none of them, so they are only declared
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
 import torch
 
-__all__ = ["models"]
+__all__ = ["lpips_vgg", "models"]
 
 OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -28,3 +30,12 @@ except RuntimeError as error:
     for operator in OPERATORS:
         library.define(operator)
     from torchvision import models
+
+
+def lpips_vgg() -> Any:
+    """lpips (`pip install lpips`) with net='vgg'; its weights are random, which costs no time."""
+    import lpips
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()

@@ -1,21 +1,18 @@
 """200 pairs of 256×256 photographs: percept against its bare network, and against lpips.
 
 The bare network runs the same layers on tensors that are in memory already, channels-last, at the
-batch size that is fastest. lpips (`pip install lpips`) reads the same files; its weights are
-random, which does not change its time.
+batch size that is fastest. lpips reads the same files.
 """
 
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import anyvision  # noqa: F401 -- lets lpips import torchvision
-import lpips
 import numpy as np
 import torch
+from anyvision import lpips_vgg
 from measuring import machine, medians, table
 from photographs import write_pairs
 from PIL import Image
@@ -58,7 +55,7 @@ def best_batch(images: Tensor) -> int:
     return int(min(seconds, key=seconds.__getitem__))
 
 
-def run_lpips(model: lpips.LPIPS, pairs: list[Pair]) -> None:
+def run_lpips(model: torch.nn.Module, pairs: list[Pair]) -> None:
     """Score all pairs with lpips, one at a time, as its own command does."""
     with torch.inference_mode():
         for pair in pairs:
@@ -66,9 +63,7 @@ def run_lpips(model: lpips.LPIPS, pairs: list[Pair]) -> None:
 
 
 def main() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()
+    model = lpips_vgg()
     with tempfile.TemporaryDirectory() as folder:
         pairs, _ = pairs_of(*write_pairs(Path(folder), COUNT))
         images = torch.cat([tensor(p) for pair in pairs for p in (pair.reference, pair.candidate)])

@@ -6,15 +6,15 @@ for it that subtract no large numbers. So a difference is as exact as its own si
 small it is beside the features: two nearly equal images lose nothing, equal pixels give exactly 0,
 and it does not matter how a convolution rounds.
 
-The images go through in horizontal strips, so that memory does not grow with their height and
-most of it stays in the cache. A convolution needs a row above and one below: strips carry them.
+The images go through in horizontal strips, so that memory does not grow with their height. A
+convolution's last row needs a row that has not come yet: it stays behind for the next strip. While
+a strip travels on, no generator here keeps a name for it: what yields `outcome.pop()` lets go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from itertools import count
 from typing import NamedTuple
 
 import torch
@@ -25,7 +25,7 @@ from percept_cli.network.convolution import convolve
 from percept_cli.network.layers import POOLED, Layer
 from percept_cli.network.vgg import VGG19
 
-STRIP_ELEMENTS = 64 * 1920 * 24
+STRIP_ELEMENTS = 64 * 1920 * 36
 """Most elements of one strip: the measured balance of cache, calls and memory."""
 
 Tap = Callable[[str, int, Tensor, Tensor], None]
@@ -33,17 +33,35 @@ Tap = Callable[[str, int, Tensor, Tensor], None]
 
 
 class Strip(NamedTuple):
-    """Feature and change of some rows, N×C×H×W, with `margin` rows more above and below."""
+    """Feature and change of some rows of a layer, N×C×H×W."""
 
     f: Tensor
     d: Tensor
-    margin: int
+    top: int
+    """The strip's first row, counted in the layer."""
+    total: int
+    """Rows of the whole layer."""
+    padded: bool = False
+    """Whether there is room around the strip's own rows for those a convolution needs."""
+
+    @property
+    def above(self) -> int:
+        """Rows of room above: one for the padding of the image, else two of the strip before."""
+        return (1 if self.top == 0 else 2) if self.padded else 0
+
+    @property
+    def rows(self) -> int:
+        """The strip's own rows."""
+        return min(self.f.shape[2] - self.above, self.total - self.top)
+
+    @property
+    def is_last(self) -> bool:
+        return self.top + self.rows == self.total
 
     def own(self) -> tuple[Tensor, Tensor]:
-        """Feature and change without the margin, which belongs to the neighbours."""
-        if not self.margin:
-            return self.f, self.d
-        return self.f[:, :, 1:-1], self.d[:, :, 1:-1]
+        """Feature and change of the strip's own rows."""
+        rows = slice(self.above, self.above + self.rows)
+        return self.f[:, :, rows], self.d[:, :, rows]
 
 
 class Memory:
@@ -52,16 +70,16 @@ class Memory:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, int], Tensor] = {}
 
-    def recall(self, layer: str, strip: int, compute: Callable[[], Tensor]) -> Tensor:
-        """The feature of that layer's strip, computed if it is not known yet."""
-        if (layer, strip) not in self._kept:
-            self._kept[layer, strip] = compute()
-        return self._kept[layer, strip]
+    def recall(self, layer: str, top: int, compute: Callable[[], Tensor]) -> Tensor:
+        """The feature of a layer's strip, computed if it is not known yet."""
+        if (layer, top) not in self._kept:
+            self._kept[layer, top] = compute()
+        return self._kept[layer, top]
 
 
 def strip_rows(width: int) -> int:
-    """Rows of an image of this width that go through at a time: a multiple of 12."""
-    return max(STRIP_ELEMENTS // (64 * width) // 12 * 12, 12)
+    """Rows of an image of this width that go through at a time."""
+    return max(STRIP_ELEMENTS // (64 * width), 16)
 
 
 def tap_differences(
@@ -76,8 +94,8 @@ def tap_differences(
     """Give `tap` the features of each of these layers, strip by strip from top to bottom.
 
     `base` holds N×3×H×W images in [0, 1] and `change` what must be added to them for the other
-    images. A strip has `rows` rows of the image, a multiple of 12; all of them by default. A
-    `memory` serves runs with the same base, layers and rows.
+    images. A strip has `rows` rows of the image, all of them by default. A `memory` serves runs
+    with the same base, layers and rows.
     """
     dtype = network.mean.dtype
     f = ((base - network.mean) / network.std).to(dtype)
@@ -118,66 +136,69 @@ def _plan(steps: tuple[Layer, ...], layers: Collection[str]) -> Iterator[tuple[L
 
 
 def _cut(f: Tensor, d: Tensor, rows: int) -> Iterator[Strip]:
-    for top in range(0, f.shape[2], rows):
+    total = f.shape[2]
+    for top in range(0, total, rows):
         parts = f[:, :, top : top + rows], d[:, :, top : top + rows]
-        strip = _room_for(f, *parts[0].shape[2:])
+        strip = _room_for(f, parts[0].shape[2], f.shape[3], top, total)
         for room, part in zip(strip.own(), parts, strict=True):
             room.copy_(part)
         yield strip
 
 
-def _room_for(like: Tensor, rows: int, width: int) -> Strip:
-    """A strip to be filled, with the other sizes and the memory format of `like`, N×C×H×W."""
+def _room_for(like: Tensor, rows: int, width: int, top: int, total: int) -> Strip:
+    """A padded strip to be filled, with the other sizes and the memory format of `like`."""
     last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
     layout = torch.channels_last if last else torch.contiguous_format
-    shape = (like.shape[0], like.shape[1], rows + 2, width)
+    around = (1 if top == 0 else 2) + (top + rows == total)
+    shape = (like.shape[0], like.shape[1], rows + around, width)
     f, d = (
         torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
         for _ in range(2)
     )
-    return Strip(f, d, 1)
+    return Strip(f, d, top, total, padded=True)
 
 
 def _convolved(
     strips: Iterator[Strip], name: str, weight: Tensor, bias: Tensor, memory: Memory | None
 ) -> Iterator[Strip]:
     no_bias = torch.zeros_like(bias)
-    current = next(strips, None)
-    if current:
-        for x in (current.f, current.d):
-            x[:, :, 0] = 0
-    for number in count():
-        if current is None:
-            return
-        following = next(strips, None)
-        _exchange(current, following)
-        feature = partial(convolve, current.f, weight, bias)
-        f = memory.recall(name, number, feature) if memory else feature()
-        outcome = [Strip(f, convolve(current.d, weight, no_bias), 0)]
-        current = following
-        del f, feature
-        # No name holds the outcome: while this waits, its reader may let go of it.
-        yield outcome.pop()
+    behind: tuple[Tensor, ...] = ()
+    for strip in strips:
+        behind = _surround(strip, behind)
+        outcome = []
+        if strip.f.shape[2] > 2:
+            outcome = [_convolve(strip, name, weight, (bias, no_bias), memory)]
+        del strip
+        while outcome:
+            yield outcome.pop()
 
 
-def _exchange(strip: Strip, following: Strip | None) -> None:
-    """Fill the rows that neighbouring strips see of each other; zero below the last."""
-    if following is None:
-        strip.f[:, :, -1] = 0
-        strip.d[:, :, -1] = 0
-        return
-    for here, there in ((strip.f, following.f), (strip.d, following.d)):
-        here[:, :, -1] = there[:, :, 1]
-        there[:, :, 0] = here[:, :, -2]
+def _surround(strip: Strip, behind: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Fill the rows around a strip; the rows that the next one needs of this."""
+    for place, x in enumerate((strip.f, strip.d)):
+        x[:, :, : strip.above] = behind[place] if behind else 0
+        if strip.is_last:
+            x[:, :, -1] = 0
+    return () if strip.is_last else (strip.f[:, :, -2:].clone(), strip.d[:, :, -2:].clone())
+
+
+def _convolve(
+    strip: Strip, name: str, weight: Tensor, biases: tuple[Tensor, Tensor], memory: Memory | None
+) -> Strip:
+    feature = partial(convolve, strip.f, weight, biases[0])
+    top = max(strip.top - 1, 0)
+    f = memory.recall(name, top, feature) if memory else feature()
+    return Strip(f, convolve(strip.d, weight, biases[1]), top, strip.total)
 
 
 def _rectified(strips: Iterator[Strip]) -> Iterator[Strip]:
     for strip in strips:
         f, d = strip.own()
-        room = _room_for(f, *f.shape[2:])
+        room = _room_for(f, strip.rows, f.shape[3], strip.top, strip.total)
         _rectify(f, d, room.own())
-        del strip, f, d
-        yield room
+        outcome = [room]
+        del strip, f, d, room
+        yield outcome.pop()
 
 
 def _rectify(f: Tensor, d: Tensor, out: tuple[Tensor, Tensor]) -> None:
@@ -192,31 +213,36 @@ def _rectify(f: Tensor, d: Tensor, out: tuple[Tensor, Tensor]) -> None:
 def _pooled(strips: Iterator[Strip]) -> Iterator[Strip]:
     """2×2 maxima; two strips become one, so that a strip keeps its number of elements."""
     held: list[tuple[Tensor, Tensor]] = []
+    odd: tuple[Tensor, Tensor] | None = None
+    top = strips_held = 0
     for strip in strips:
-        f, d = strip.own()
-        rows = f.shape[2] // 2 * 2
-        if rows:
-            upper, lower = slice(0, rows, 2), slice(1, rows, 2)
-            held.append(_larger(f[:, :, upper], d[:, :, upper], f[:, :, lower], d[:, :, lower]))
+        total, (f, d) = strip.total // 2, strip.own()
+        if odd and strip.rows:
+            held.append(_larger(*odd, f[:, :, :1], d[:, :, :1]))
+        f, d = (x[:, :, 1 if odd else 0 :] for x in (f, d))
+        even = f.shape[2] // 2 * 2
+        upper, lower = slice(0, even, 2), slice(1, even, 2)
+        held.append(_larger(f[:, :, upper], d[:, :, upper], f[:, :, lower], d[:, :, lower]))
+        odd = (f[:, :, even:].clone(), d[:, :, even:].clone()) if even < f.shape[2] else None
         del strip, f, d
-        if len(held) == 2:
-            yield _pooled_columns(held)
-            held = []
-    if held:
-        yield _pooled_columns(held)
+        strips_held += 1
+        rows = sum(part.shape[2] for part, _ in held)
+        if rows and (strips_held == 2 or top + rows == total):
+            outcome = [_pooled_columns(held, rows, top, total)]
+            held, strips_held, top = [], 0, top + rows
+            yield outcome.pop()
 
 
-def _pooled_columns(parts: list[tuple[Tensor, Tensor]]) -> Strip:
+def _pooled_columns(parts: list[tuple[Tensor, Tensor]], rows: int, top: int, total: int) -> Strip:
     width = parts[0][0].shape[3]
     left, right = slice(0, width // 2 * 2, 2), slice(1, width // 2 * 2, 2)
-    rows = sum(f.shape[2] for f, _ in parts)
-    strip = _room_for(parts[0][0], rows, width // 2)
-    top = 0
+    strip = _room_for(parts[0][0], rows, width // 2, top, total)
+    place = 0
     for f, d in parts:
         pooled = _larger(f[..., left], d[..., left], f[..., right], d[..., right])
         for room, part in zip(strip.own(), pooled, strict=True):
-            room[:, :, top : top + f.shape[2]] = part
-        top += f.shape[2]
+            room[:, :, place : place + f.shape[2]] = part
+        place += f.shape[2]
     return strip
 
 
@@ -241,14 +267,12 @@ def _fully_connected(
         _rectify(f, d, rectified)
         f, d = (x.flatten(1) for x in rectified)
     f, d = functional.linear(f, weight, bias), functional.linear(d, weight)
-    yield Strip(f[..., None, None], d[..., None, None], 0)
+    yield Strip(f[..., None, None], d[..., None, None], 0, 1)
 
 
 def _tapped(strips: Iterator[Strip], name: str, tap: Tap) -> Iterator[Strip]:
-    top = 0
     for strip in strips:
-        f, d = strip.own()
-        tap(name, top, f, d)
-        top += f.shape[2]
-        del f, d
-        yield strip
+        tap(name, strip.top, *strip.own())
+        outcome = [strip]
+        del strip
+        yield outcome.pop()

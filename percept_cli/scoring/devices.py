@@ -76,5 +76,5 @@ class Capacity:
 def capacity_of(device: torch.device) -> Capacity:
     """What the device works on at a time."""
     if device.type == "cpu":
-        return Capacity(width=1536, height=1 << 30, batch=1, strips=True)
+        return Capacity(width=1920, height=1 << 30, batch=1, strips=True)
     return Capacity(width=1024, height=1024, batch=16, strips=False)

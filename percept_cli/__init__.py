@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from percept_cli.errors import PerceptError
+from percept_cli.network.layers import DEFAULT_LAYERS, chosen
 
 if TYPE_CHECKING:
     from percept_cli.network.loss import PerceptualLoss
     from percept_cli.results import Result
     from percept_cli.scoring.load import Source
 
-__all__ = ["PerceptError", "PerceptualLoss", "compare"]
+__all__ = ["PerceptError", "PerceptualLoss", "__version__", "compare"]
 
 
-def compare(reference: Source, candidate: Source, **options: Any) -> Result:
-    """Score one pair of images with the numbers of `percept compare`.
+def compare(
+    reference: Source,
+    candidate: Source,
+    *,
+    layers: Sequence[str] | str = DEFAULT_LAYERS,
+    layer_weights: Mapping[str, float] | None = None,
+    distance: str = "l2",
+    raw: bool = False,
+    weights: str = "bundled",
+    resize: str = "reference",
+    background: str = "white",
+    precision: str = "fp32",
+    device: str = "auto",
+    max_pixels: int = 200_000_000,
+) -> Result:
+    """Score one pair of images with the numbers of `percept compare`, whose options these are.
 
     An image is a path, a Pillow image, or an H×W, H×W×3 or H×W×4 array, uint8 in 0..255 or
-    floating point in 0..1. Options are the fields of `percept_cli.scoring.options.Options`.
+    floating point in 0..1.
 
     Raises PerceptError for options that mean nothing and images that cannot be compared.
     """
     from percept_cli.scoring.options import Options
     from percept_cli.scoring.score import Scorer
 
-    return Scorer(Options(**options)).compare(reference, candidate)
+    options = Options(
+        layers=chosen(layers),
+        layer_weights=layer_weights or {},
+        distance=distance,
+        raw=raw,
+        weights=weights,
+        resize=resize,
+        background=background,
+        precision=precision,
+        device=device,
+        max_pixels=max_pixels,
+    )
+    return Scorer(options).compare(reference, candidate)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +66,6 @@ def __getattr__(name: str) -> Any:
         from percept_cli.network.loss import PerceptualLoss
 
         return PerceptualLoss
+    if name == "__version__":
+        return metadata.version("percept-cli")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -46,7 +46,8 @@ def percept(
 ) -> None:
     """How different two images look, measured in the layers of VGG19.
 
-    Exit codes: 0 compared, 2 wrong usage, 3 some pairs could not be compared, 130 interrupted.
+    Exit codes: 0 compared, 2 wrong usage, 3 not all could be compared or written, 70 a defect in
+    percept, 130 interrupted, 141 the reader of the output went away.
     """
     context.default_map = configured_defaults(context)
 
@@ -67,7 +68,9 @@ def _run() -> int:
         code = app(prog_name="percept", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
-        return _failed(error.format_message(), USAGE_ERROR)  # type: ignore[attr-defined]
+        message: str = error.format_message()  # type: ignore[attr-defined]
+        # Without a message it was the bare command, which has printed its help.
+        return _failed(message, USAGE_ERROR) if message else USAGE_ERROR
     except OutputError as error:
         _drop_stdout()
         return _failed(str(error), INCOMPLETE)

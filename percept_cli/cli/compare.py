@@ -9,9 +9,10 @@ from percept_cli.cli.destination import Destination
 from percept_cli.cli.exits import INCOMPLETE, INTERRUPTED
 from percept_cli.cli.heatmaps import Heatmaps
 from percept_cli.cli.progress import with_progress
-from percept_cli.cli.sources import Source, source_of
+from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import PerceptError
+from percept_cli.errors import PerceptError, shown
+from percept_cli.network.layers import chosen
 from percept_cli.outputs.words import summary_line
 from percept_cli.results import Summary
 from percept_cli.scoring.options import MAX_PIXELS, Options
@@ -21,6 +22,7 @@ SHOWN = 20
 
 
 def compare(
+    context: typer.Context,
     reference: shared.Reference = None,
     candidate: shared.Candidate = None,
     pairs: shared.Pairs = None,
@@ -55,8 +57,8 @@ def compare(
         percept compare --pairs pairs.csv --format json
     """
     options = Options(
-        layers=shared.layer_names(layers),
-        layer_weights=shared.layer_weights(layer_weight),
+        layers=chosen(layers),
+        layer_weights=shared.layer_weights(layer_weight, layers, context),
         distance=distance,
         raw=raw,
         weights=weights,
@@ -67,7 +69,12 @@ def compare(
         max_pixels=max_pixels,
     )
     talk = Talk(quiet)
+    if context.obj:
+        talk.note(f"options from {shown(context.obj)}")
     source = source_of(reference, candidate, pairs, talk)
+    for target in (output, heatmap):
+        if target:
+            refuse_inputs(target, source)
     destination = Destination(output, form, sort, options.layers, limit=limit, live=source.live)
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
     scorer = Scorer(options, one_reference=source.one_reference)
@@ -89,13 +96,15 @@ def _compare(
             if scored.result.error:
                 talk.error(scored.result.error)
             destination.write(scored.result)
-            if maps and not maps.write(pair, scored) and source.single:
-                talk.note("no heat map written: the images were not found to differ")
+            if maps:
+                maps.write(pair, scored)
+            if maps and source.single and scored.result.status == "identical":
+                talk.note("no heat map written: the images are identical")
         summary.complete = True
     except KeyboardInterrupt:
         talk.error("interrupted: results end here")
     destination.close(summary)
-    if not destination.shows_summary:
+    if summary.pairs and not destination.shows_summary:
         talk.note(summary_line(summary))
     return summary
 

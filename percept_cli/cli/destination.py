@@ -29,9 +29,9 @@ class Destination:
         limit: int,
         live: bool,
     ) -> None:
-        self._output = output
+        self._output = None if output == Path("-") else output
         self._limit = limit
-        self._form = format_for(form, output) or ("jsonl" if live else "table")
+        self._form = format_for(form, self._output) or ("jsonl" if live else "table")
         self._sort = sort or ("total" if self._form == "table" else "path")
         if self._sort not in ("path", "total", "peak", *layers):
             raise PerceptError(f"cannot sort by {sort!r}: give path, total, peak or a chosen layer")
@@ -75,10 +75,10 @@ class Destination:
                 self._stream.close()
 
     def _rank(self, result: Result) -> float:
-        """Small for what is shown first: pairs without a score, then the largest scores."""
+        """Small for what is shown first: the largest scores, and pairs without one at the end."""
         scores = {"total": result.total, "peak": result.peak, **result.layers}
         score = scores.get(self._sort)
-        return -float("inf") if score is None else -score
+        return float("inf") if score is None else -score
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

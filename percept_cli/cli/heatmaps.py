@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 
-from percept_cli.errors import PerceptError, shown
+from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.outputs.heatmap import save_heatmap
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scored
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class Heatmaps:
@@ -17,20 +19,24 @@ class Heatmaps:
     def __init__(self, target: Path, options: Options, *, single: bool) -> None:
         if options.cell_layer is None or not options.has_map:
             raise PerceptError(f"no heat map: {options.distance} of these layers has no positions")
-        if not single and target.exists() and not target.is_dir():
+        is_picture = target.suffix.lower() in PICTURES
+        if not single and not target.is_dir() and (is_picture or target.exists()):
             raise PerceptError(f"{shown(target)}: name a folder for the heat maps of several pairs")
+        if single and not target.is_dir() and not is_picture:
+            raise PerceptError(f"{shown(target)}: end the heat map's name in {', '.join(PICTURES)}")
         self._side = options.cell_layer.stride
         self._target = target
         self._single = single and not target.is_dir()
         self._used: set[Path] = set()
 
-    def write(self, pair: Pair, scored: Scored) -> bool:
-        """Write a pair's heat map and return True, or False for a pair without one."""
+    def write(self, pair: Pair, scored: Scored) -> None:
+        """Write a pair's heat map, if it has one."""
         if scored.map is None or scored.candidate is None:
-            return False
+            return
         path = self._target if self._single else self._path(pair)
+        if path.exists() and any(p and p.samefile(path) for p in (pair.reference, pair.candidate)):
+            raise OutputError(f"{shown(path)} is an image of this pair: name another folder")
         save_heatmap(path, scored.candidate, scored.map, self._side)
-        return True
 
     def _path(self, pair: Pair) -> Path:
         """A path in the folder that no earlier pair has."""

@@ -9,13 +9,12 @@ from percept_cli.outputs.console import Console, plain_table
 def layers() -> None:
     """List VGG19's layers: what each sees, and what it costs to compute.
 
-    Cost is that of the network up to and with the layer, relative to conv4_1. Layers in bold are
-    the default.
+    Cost is that of the network up to and with the layer, relative to conv4_1.
 
     Example: percept layers
     """
-    numbers = ("channels", "stride", "receptive field", "smallest image", "cost")
-    table = plain_table("layer", *numbers, right=numbers)
+    columns = ("layer", "channels", "stride", "receptive field", "smallest image", "cost")
+    table = plain_table(*columns, "default", right=columns)
     for layer in LAYERS.values():
         field = layer.receptive_field
         table.add_row(
@@ -25,6 +24,6 @@ def layers() -> None:
             f"{field}x{field}" if field else "whole image",
             f"{layer.stride}x{layer.stride}",
             f"{relative_cost(layer):.3f}",
-            style="bold" if layer.name in DEFAULT_LAYERS else "",
+            "yes" if layer.name in DEFAULT_LAYERS else "",
         )
-    Console().print(table)
+    Console().print_whole(table)

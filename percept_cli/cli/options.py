@@ -10,7 +10,7 @@ import typer
 
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.configuration import configured
-from percept_cli.network.layers import DEFAULT_LAYERS
+from percept_cli.network.layers import DEFAULT_LAYERS, chosen
 
 MEASURE = "What is measured"
 IMAGES = "Images"
@@ -170,22 +170,24 @@ Quiet = Annotated[
 ]
 
 
-def layer_names(value: str) -> tuple[str, ...]:
-    """Names separated by commas."""
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+def layer_weights(values: Sequence[str], layers: str, context: typer.Context) -> dict[str, float]:
+    """`LAYER=WEIGHT` texts → layer → weight; PerceptError for one that is not that.
 
-
-def layer_weights(values: Sequence[str]) -> dict[str, float]:
-    """`LAYER=WEIGHT` texts → layer → weight; PerceptError for one that is not that."""
+    Weights from the environment or a file hold for the layers that are chosen, whatever these are.
+    """
     weights = {}
-    for value in values:
+    for value in ",".join(values).split(","):
         name, _, number = value.partition("=")
         try:
-            weights[name] = float(number)
+            if value:
+                weights[name.strip()] = float(number)
         except ValueError as error:
             raise PerceptError(
                 f"layer weight {value!r}: give LAYER=WEIGHT, such as conv3_1=2"
             ) from error
+    source = context.get_parameter_source("layer_weight")
+    if source and source.name != "COMMANDLINE":
+        weights = {name: weight for name, weight in weights.items() if name in chosen(layers)}
     return weights
 
 
@@ -197,7 +199,9 @@ def configured_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
         for command in group.commands.values()
     }
     known = {name.replace("_", "-") for names in options.values() for name in names}
-    values = {key.replace("-", "_"): value for key, value in configured(Path.cwd(), known).items()}
+    file, configuration = configured(Path.cwd(), known)
+    context.obj = file
+    values = {key.replace("-", "_"): value for key, value in configuration.items()}
     if isinstance(values.get("layers"), list):
         values["layers"] = ",".join(map(str, values["layers"]))
     if isinstance(values.get("layer_weight"), dict):

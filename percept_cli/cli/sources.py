@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import PerceptError
+from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.pairs import Pair, pairs_from_lines, pairs_in, pairs_of
 
 NAMED = 3
@@ -26,6 +26,8 @@ class Source:
     """Whether the user named two images, not folders or a manifest."""
     one_reference: bool = False
     """Whether all pairs have the same reference."""
+    inputs: tuple[Path, ...] = ()
+    """Files and folders that are read, so must not be written to."""
     live: bool = False
     """Whether somebody waits for each answer before sending the next pair."""
 
@@ -39,7 +41,7 @@ def source_of(
             raise PerceptError("--pairs names the images: leave out REFERENCE and CANDIDATE")
         if manifest == "-":
             return Source(pairs_from_lines(_stdin(), Path(), "stdin"), live=True)
-        return Source(pairs_in(Path(manifest)))
+        return Source(pairs_in(Path(manifest)), inputs=(Path(manifest),))
     if not (reference and candidate):
         raise PerceptError("name a REFERENCE and a CANDIDATE, or --pairs: see 'percept compare -h'")
     pairs, skipped = pairs_of(reference, candidate)
@@ -47,9 +49,27 @@ def source_of(
         named = ", ".join(skipped[:NAMED]) + (", …" if len(skipped) > NAMED else "")
         talk.note(f"{len(skipped)} file(s) are no images and were left out: {named}")
     if not pairs:
-        raise PerceptError(f"nothing to compare: no images in {reference} and {candidate}")
+        raise PerceptError(
+            f"nothing to compare: no images in {shown(reference)} and {shown(candidate)}"
+        )
     many = candidate.is_dir()
-    return Source(pairs, len(pairs), single=not many, one_reference=many and reference.is_file())
+    return Source(
+        pairs,
+        len(pairs),
+        single=not many,
+        one_reference=many and reference.is_file(),
+        inputs=(reference, candidate),
+    )
+
+
+def refuse_inputs(target: Path, source: Source) -> None:
+    """PerceptError for a file or folder to write that is, or lies in, something to read."""
+    resolved = target.resolve()
+    for path in (path.resolve() for path in source.inputs):
+        if resolved == path or path in resolved.parents:
+            raise PerceptError(
+                f"{shown(target)} is among what is compared and would be overwritten: name another"
+            )
 
 
 def _stdin() -> io.TextIOWrapper:

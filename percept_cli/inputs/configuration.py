@@ -16,8 +16,8 @@ else:
     import tomli as tomllib
 
 
-def configured(folder: Path, keys: Collection[str]) -> dict[str, Any]:
-    """Key → value of the configuration that holds for a folder: its own or a parent's.
+def configured(folder: Path, keys: Collection[str]) -> tuple[Path | None, dict[str, Any]]:
+    """The file that holds for a folder, its own or a parent's, and what it says by key.
 
     Raises PerceptError for a file that cannot be read, and for a key that is not one of `keys`.
     """
@@ -30,8 +30,8 @@ def configured(folder: Path, keys: Collection[str]) -> dict[str, Any]:
                     values = values.get("tool", {}).get("percept")
                 if values is not None:
                     _check(values, keys, file)
-                    return values
-    return {}
+                    return file, values
+    return None, {}
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -24,6 +24,8 @@ class Picture:
 
     pixels: Pixels
     notes: tuple[str, ...] = ()
+    guessed_span: int | None = None
+    """Top of the range that floating-point values were taken to lie in; their file does not say."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -48,7 +50,7 @@ class Picture:
             resized = [np.asarray(c.resize(size, Image.Resampling.BICUBIC)) for c in channels]
             pixels = np.stack(resized, axis=-1).clip(0, 1)
         note = "resized from {}x{} to {}x{}".format(*self.size, *size)
-        return Picture(pixels, (*self.notes, note))
+        return replace(self, pixels=pixels, notes=(*self.notes, note))
 
 
 def unit_range(pixels: Pixels) -> NDArray[np.float32]:
@@ -99,6 +101,8 @@ def decoded(image: Image.Image, name: str, background: str) -> Picture:
         return _looks(image, background)
     except PerceptError as error:
         raise PerceptError(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise PerceptError(f"{name}: not enough memory to decode it: free some") from error
     except Exception as error:  # Pillow's decoders raise anything at all on broken data.
         raise PerceptError(f"{name}: damaged image ({_reason(error)}): write it again") from error
 
@@ -130,12 +134,14 @@ def from_array(array: NDArray[Any], name: str, background: str, max_pixels: int)
 def background_colour(background: str) -> tuple[int, int, int]:
     """Red, green, blue in 0..255 of a colour's name or #hex; PerceptError if it is none."""
     try:
-        red, green, blue = ImageColor.getrgb(background)[:3]
+        colour = ImageColor.getrgb(background)
+        if len(colour) > 3:
+            raise ValueError("a background is opaque")
     except ValueError as error:
         raise PerceptError(
-            f"unknown background {background!r}: give a name such as white, or #rrggbb"
+            f"unknown background {background!r}: give a colour's name such as white, or #rrggbb"
         ) from error
-    return red, green, blue
+    return colour[0], colour[1], colour[2]
 
 
 def _reason(error: Exception) -> str:
@@ -166,26 +172,24 @@ def _looks(image: Image.Image, background: str) -> Picture:
         notes.append("turned by its EXIF orientation")
     profile = image.info.get("icc_profile")
     if turned.mode == "F" or turned.mode.startswith("I"):
-        pixels, note = _deep(turned)
-        return Picture(pixels, (*notes, note))
+        deep = _deep(turned)
+        return replace(deep, notes=(*notes, *deep.notes))
     picture = _opaque(turned, profile, background)
     return replace(picture, notes=(*notes, *picture.notes))
 
 
-def _deep(image: Image.Image) -> tuple[Pixels, str]:
-    """Grey of more than 8 bits, scaled by the range its values lie in."""
+def _deep(image: Image.Image) -> Picture:
+    """Grey of more than 8 bits, scaled by the range of its kind: 16 bits, or 0..1 or 0..255."""
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and np.isfinite(high)):
-        raise PerceptError(f"values {low:g} to {high:g}: save them as 0..1, 0..255 or 0..65535")
-    if image.mode.startswith("I;16"):
-        span = 65535
-    else:
-        spans = (1, 255, 65535) if image.mode == "F" else (65535, 2**31 - 1)
-        span = next((span for span in spans if high <= span), 0)
-    if not span:
-        raise PerceptError(f"values up to {high:g}: save them as 0..1, 0..255 or 0..65535")
-    return _grey((values / span).astype(np.float32)), f"grey values scaled from 0..{span}"
+    spans = (1, 255) if image.mode == "F" else (65535,)
+    span = next((span for span in spans if low >= 0 and high <= span), None)
+    if span is None:
+        ranges = " or ".join(f"0..{span}" for span in spans)
+        raise PerceptError(f"values from {low:g} to {high:g}: save them as {ranges}")
+    pixels = _grey((values / span).astype(np.float32))
+    guessed = span if image.mode == "F" else None
+    return Picture(pixels, (f"grey values scaled from 0..{span}",), guessed)
 
 
 def _grey(values: NDArray[np.float32]) -> Pixels:

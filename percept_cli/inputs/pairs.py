@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -41,11 +41,11 @@ def pairs_of(reference: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
     if reference.is_dir():
         if candidate.exists():
             raise PerceptError(
-                f"{shown(reference)} is a folder and {shown(candidate)} a file: "
-                "give two folders, two files, or one file and a folder"
+                f"{shown(reference)} is a folder and {shown(candidate)} a file: to compare one "
+                "reference with a folder, name the file first"
             )
         raise PerceptError(f"{shown(candidate)}: no such folder: check the path")
-    return [Pair(reference, candidate, shown(candidate))], []
+    return [Pair(reference, candidate, candidate.name)], []
 
 
 def _folders(references: Path, candidates: Path) -> tuple[list[Pair], list[str]]:
@@ -153,9 +153,14 @@ def pairs_from_lines(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]
 
 
 def _pair(row: Mapping[str, object], folder: Path, where: str) -> Pair:
-    reference, candidate = row.get("reference"), row.get("candidate")
-    for key, value in (("reference", reference), ("candidate", candidate)):
-        if not isinstance(value, str) or not value or "\0" in value:
+    paths = {
+        key: folder / value
+        for key in ("reference", "candidate")
+        if isinstance(value := row.get(key), str) and value and "\0" not in value
+    }
+    pair = Pair(paths.get("reference"), paths.get("candidate"), str(row.get("candidate")))
+    for key in ("reference", "candidate"):
+        if key not in paths:
             reason = f"{where}: no {key}: each line names a reference and a candidate"
-            return Pair(None, None, where, reason)
-    return Pair(folder / str(reference), folder / str(candidate), str(candidate))
+            return replace(pair, error=reason)
+    return pair

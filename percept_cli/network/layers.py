@@ -79,13 +79,18 @@ def known(name: str) -> Layer:
     """The layer of that name; PerceptError with the nearest name if there is none."""
     if name in LAYERS:
         return LAYERS[name]
-    near = difflib.get_close_matches(name, ORDER, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), ORDER, n=1, cutoff=0.75)
     hint = f"did you mean {near[0]}?" if near else "'percept layers' lists them"
     raise PerceptError(f"unknown layer {name!r}: {hint}")
 
 
-def chosen(names: Iterable[str]) -> tuple[str, ...]:
-    """These layers in network order; PerceptError if one is unknown or twice there, or none is."""
+def chosen(names: Iterable[str] | str) -> tuple[str, ...]:
+    """These layers, or those in one text with commas, in network order.
+
+    Raises PerceptError if one is unknown or twice there, or none is.
+    """
+    if isinstance(names, str):
+        names = (name.strip() for name in names.split(",") if name.strip())
     names = [known(name).name for name in names]
     if not names:
         raise PerceptError("no layer chosen: name at least one, 'percept layers' lists them")

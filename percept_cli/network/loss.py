@@ -28,6 +28,9 @@ class PerceptualLoss(nn.Module):
     The network's weights and the mean and standard deviation of its inputs are non-persistent
     buffers: they follow `.to()`, take no gradient and are in no checkpoint.
 
+    Values outside [0, 1] raise PerceptError: nearly always they are in another range by mistake.
+    For a model whose outputs may overshoot, `check_range=False` takes them as they are.
+
     Raises PerceptError for options that mean nothing and for weights that cannot be used.
     """
 
@@ -38,9 +41,11 @@ class PerceptualLoss(nn.Module):
         distance: str = "l2",
         raw: bool = False,
         weights: str = "bundled",
+        check_range: bool = True,
     ) -> None:
         super().__init__()
         names = chosen(layers)
+        self.check_range = check_range
         self.layer_weights = weighted(names, layer_weights or {})
         self.distance = distance_named(distance)
         loaded = load(weights)
@@ -73,6 +78,9 @@ class PerceptualLoss(nn.Module):
         }
 
     def _check(self, input: Tensor, target: Tensor) -> None:
+        for role, images in (("input", input), ("target", target)):
+            if not isinstance(images, Tensor):
+                raise PerceptError(f"{role} is a {type(images).__name__}: give a tensor")
         if input.shape != target.shape:
             raise PerceptError(
                 f"input {tuple(input.shape)} and target {tuple(target.shape)}: give equal shapes"
@@ -82,15 +90,20 @@ class PerceptualLoss(nn.Module):
             shape = tuple(images.shape)
             if len(shape) != 4 or shape[1] != 3:
                 raise PerceptError(f"{role} has shape {shape}: give N×3×H×W images")
-            if min(shape[2:]) < least or not shape[0]:
+            if not shape[0]:
+                raise PerceptError(f"{role} has shape {shape}: the batch is empty")
+            if min(shape[2:]) < least:
                 raise PerceptError(f"{role} has shape {shape}: give {least}×{least} pixels or more")
             if images.device != self.network.mean.device:
                 raise PerceptError(
                     f"{role} is on {images.device}, the loss on {self.network.mean.device}: "
                     f"move the loss with .to({str(images.device)!r})"
                 )
+            if not self.check_range:
+                continue
             low, high = (float(bound) for bound in images.detach().aminmax())
             if not (low >= -ROUNDING and high <= 1 + ROUNDING):
                 raise PerceptError(
-                    f"{role} has values from {low:g} to {high:g}: scale or clamp them to [0, 1]"
+                    f"{role} has values from {low:g} to {high:g}: scale or clamp them to [0, 1], "
+                    "or switch check_range off"
                 )

@@ -211,8 +211,7 @@ def _read_state_dict(path: Path) -> Mapping[str, Any]:
 
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PerceptError(f"{path}: not a readable state dict ({reason})") from error
+        raise PerceptError(f"{path}: not a state dict that torch reads: save it again") from error
     if not isinstance(state, Mapping):
         raise PerceptError(f"{path}: holds a {type(state).__name__}, not a state dict of tensors")
     return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich import box
 from rich import console as rich_console
+from rich.measure import Measurement
 from rich.table import Table
 
 from percept_cli.errors import PipeClosed
@@ -15,6 +16,12 @@ class Console(rich_console.Console):
     def on_broken_pipe(self) -> None:
         """Say so, where Rich would end the process."""
         raise PipeClosed
+
+    def print_whole(self, table: Table) -> None:
+        """Print a table that wraps in a narrow terminal rather than lose what it says."""
+        needed = Measurement.get(self, self.options.update(width=999), table)
+        self.width = max(self.width, needed.minimum)
+        self.print(table)
 
 
 def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -39,50 +39,60 @@ class TableWriter:
         if len(self._results) == 1:
             self._print(_block(self._results[0], settings))
         elif shown:
-            self._print(self._fitting(_table(shown, settings), shown, settings))
+            self._print(self._table(shown, settings))
             if left := len(self._results) - len(shown):
                 self._print(Text(f"… and {left} more: --limit 0 shows all", style="dim"))
             self._print(Text(summary_line(summary)))
         self._print(Text(settings_line(settings), style="dim"))
         self._console.file.flush()
 
-    def _fitting(self, table: Table, shown: list[Result], settings: Settings) -> RenderableType:
-        """The table, or where the terminal is too narrow for it, the pairs one below the other."""
+    def _table(self, shown: list[Result], settings: Settings) -> Table:
+        """All columns; where the terminal is too narrow for them, only the worst layer of each."""
+        table = _table(shown, settings, settings.layers)
         needed = Measurement.get(self._console, self._console.options.update(width=999), table)
         if not self._console.is_terminal:
             self._console.width = max(self._console.width, needed.maximum)
-        if needed.minimum <= self._console.width:
-            return table
-        return Group(*(Group(_block(result, settings), "") for result in shown))
+        return table if needed.minimum <= self._console.width else _table(shown, settings, ())
 
     def _print(self, renderable: RenderableType) -> None:
         self._console.print(renderable, soft_wrap=isinstance(renderable, Text))
 
 
-def _table(results: list[Result], settings: Settings) -> Table:
+def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -> Table:
     folder = _common_folder(result.name for result in results)
-    numbers = ("total", "peak", "at", *settings.layers, "size")
-    notes = ("notes",) if any(result.notes for result in results) else ()
+    details = ("at", *layers, "size") if layers else ("worst layer",)
+    numbers = ("total", "peak", *details)
+    has_notes = any(result.notes or result.error for result in results)
     pair = f"pair in {folder}" if folder else "pair"
-    table = plain_table(pair, *numbers, *notes, right=numbers)
+    table = plain_table(pair, *numbers, *(("notes",) if has_notes else ()), right=numbers)
     for result in results:
-        cells: list[str | Text] = [Text(os.path.relpath(result.name, folder or "."))]
+        cells: list[str | Text] = [Text(_one_line(os.path.relpath(result.name, folder or ".")))]
         if result.total is None:
-            cells += [Text(result.status, style="bold yellow"), *[""] * (len(settings.layers) + 3)]
+            cells += [Text(result.status, style="bold yellow"), *[""] * (len(numbers) - 1)]
         else:
-            cells += [figure(result.total), figure(result.peak), _place(result)]
-            cells += _layer_cells(result)
-            cells.append(f"{result.width}x{result.height}")
-        if notes:
-            cells.append("\n".join(result.notes))
+            cells += [figure(result.total), figure(result.peak)]
+            size = f"{result.width}x{result.height}"
+            cells += [_place(result), *_layer_cells(result), size] if layers else [_worst(result)]
+        if has_notes:
+            cells.append(Text(_one_line(result.error or "; ".join(result.notes)), style="dim"))
         table.add_row(*cells)
-    table.add_section()
-    weights = [f"{settings.layer_weights[name]:g}" for name in settings.layers]
-    table.add_row("weight", "", "", "", *weights, style="dim")
-    if settings.scale is not None:
-        scales = [f"{settings.scale[name]:g}" for name in settings.layers]
-        table.add_row("scale", "", "", "", *scales, style="dim")
+    if layers:
+        table.add_section()
+        weights = [f"{settings.layer_weights[name]:g}" for name in layers]
+        table.add_row("weight", "", "", "", *weights, style="dim")
+        if settings.scale is not None:
+            scales = [f"{settings.scale[name]:g}" for name in layers]
+            table.add_row("scale", "", "", "", *scales, style="dim")
     return table
+
+
+def _one_line(text: str) -> str:
+    return "\\n".join(text.splitlines())
+
+
+def _worst(result: Result) -> Text:
+    name = max(result.layers, key=lambda layer: result.layers[layer])
+    return Text(f"{name} {figure(result.layers[name])}", style=WORST if result.total else "")
 
 
 def _block(result: Result, settings: Settings) -> Group:

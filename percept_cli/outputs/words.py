@@ -15,7 +15,8 @@ def figure(value: float | None) -> str:
 def summary_line(summary: Summary) -> str:
     """How many pairs, of which status, how different."""
     counts = ", ".join(f"{summary.counts[s]} {s}" for s in STATUSES if summary.counts[s])
-    line = f"{summary.pairs} pairs: {counts}" if summary.pairs else "no pairs"
+    pairs = "1 pair" if summary.pairs == 1 else f"{summary.pairs} pairs"
+    line = f"{pairs}: {counts}" if counts else pairs
     if summary.mean_total is not None:
         line += f"; total: mean {figure(summary.mean_total)}, max {figure(summary.max_total)}"
         line += f"; peak: max {figure(summary.max_peak)}"

@@ -41,6 +41,12 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     before = _decoded(left or reference, "reference", options)
     after = _decoded(right or candidate, "candidate", options)
     name = right.name if right else "candidate"
+    spans = before.guessed_span, after.guessed_span
+    if None not in spans and spans[0] != spans[1]:
+        raise PerceptError(
+            f"{name}: its values seem to lie in 0..{spans[1]}, the reference's in 0..{spans[0]}: "
+            "save both in one range"
+        )
     size = _evaluated(before.size, after.size, name, options)
     before, after = before.resized(size), after.resized(size)
     notes = *(f"reference {n}" for n in before.notes), *(f"candidate {n}" for n in after.notes)
@@ -80,7 +86,9 @@ def _evaluated(
     least = LAYERS[options.deepest].stride
     if min(size) < least:
         raise PerceptError(
-            "{}: {}x{} is too small for {}, which needs {least}x{least}: "
-            "choose shallower layers, or --resize".format(name, *size, options.deepest, least=least)
+            "{}: compared at {}x{}, too small for {}, which needs {least}x{least}: choose "
+            "shallower layers, or a larger --resize".format(
+                name, *size, options.deepest, least=least
+            )
         )
     return size

@@ -90,7 +90,7 @@ class Meter:
         while True:
             try:
                 return self._measured(pairs)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
                 self._capacity = self._capacity.smaller()
@@ -227,5 +227,7 @@ def _batches(
             yield group[start : start + largest]
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
     return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)

@@ -30,7 +30,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "truncated PNG": ("x.png", truncated(REFERENCE), "damaged image"),
     "truncated JPEG": ("x.jpg", truncated(GOOD), "damaged image"),
     "text": ("x.png", lambda path: path.write_text("Dear reader"), "not an image"),
-    "too small": ("x.png", lambda path: Image.new("RGB", (7, 9)).save(path), "is too small for"),
+    "too small": ("x.png", lambda path: Image.new("RGB", (7, 9)).save(path), "too small for"),
     "too many pixels": (
         "x.png",
         lambda path: Image.new("1", (400, 400)).save(path),

@@ -273,3 +273,49 @@ def test_wrong_usage_is_one_line_and_two(percept: Run, arguments: list[str], mes
 def test_version_and_help(percept: Run) -> None:
     assert percept("--version").stdout.startswith("percept 0.")
     assert "--layer-weight" in percept("compare", "-h").stdout
+
+
+def test_nothing_that_is_compared_is_written_to(percept: Run, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(REFERENCES, tmp_path / name)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    for flags in (
+        ["a", "b", "--heatmap=b"], ["a", "b", "--heatmap=a/maps"], ["a", "b", "--output=b/r.csv"],
+        ["a/coffee.png", "b/coffee.png", "--heatmap=a/coffee.png"],
+        ["a/coffee.png", "b/coffee.png", "--output=b/coffee.png", "--format=csv"],
+    ):  # fmt: skip
+        done = percept("compare", *flags)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "among what is compared and would be overwritten" in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
+
+
+def test_a_heat_maps_name_must_be_a_pictures(percept: Run) -> None:
+    done = percept("compare", *PAIR, "--heatmap=h")
+    assert done.returncode == 2 and "h: end the heat map's name in .png" in done.stderr
+    done = percept("compare", REFERENCES, SAMPLES / "jpeg-3", "--heatmap=h.png")
+    assert done.returncode == 2 and "h.png: name a folder" in done.stderr
+
+
+def test_a_narrow_terminal_shows_the_worst_layer(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m percept_cli compare {REFERENCES} {SAMPLES / 'edit-1'} {FAST}"
+    width = {"COLUMNS": "70", "TERM": "xterm", "NO_COLOR": "1"}
+    done = subprocess.run(
+        ["script", "-qec", f"{command},conv2_1,conv2_2,pool2", "/dev/null"],
+        capture_output=True, text=True, cwd=tmp_path, env=clean_environment(**width),
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "worst layer" in done.stdout and "size" not in done.stdout.split("pairs:")[0]
+
+
+def test_weights_of_layers_from_the_environment_give_way_to_chosen_layers(percept: Run) -> None:
+    weights = {"PERCEPT_LAYER_WEIGHT": "conv1_1=2,conv4_1=3"}
+    done = percept(
+        "compare", PAIR[0], PAIR[0], "--layers=conv1_1,pool1", "--format=json", **weights
+    )
+    assert json.loads(done.stdout)["settings"]["layer_weights"] == {"conv1_1": 2, "pool1": 1}
+
+
+def test_output_may_be_standard_output(percept: Run, tmp_path: Path) -> None:
+    done = percept("compare", PAIR[0], PAIR[0], "--output=-", "--format=csv")
+    assert done.stdout.startswith("reference,") and not list(tmp_path.iterdir())

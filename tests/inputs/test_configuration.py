@@ -18,9 +18,9 @@ def test_the_nearest_file_holds(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     (tmp_path / "percept.toml").write_text('distance = "l1"')
     (inner / "pyproject.toml").write_text('[tool.other]\ndistance = "l2"')
-    assert configured(inner, KEYS) == {"distance": "l1"}
+    assert configured(inner, KEYS) == (tmp_path / "percept.toml", {"distance": "l1"})
     (tmp_path / "a" / "pyproject.toml").write_text('[tool.percept]\ndistance = "unit"')
-    assert configured(inner, KEYS) == {"distance": "unit"}
+    assert configured(inner, KEYS)[1] == {"distance": "unit"}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def test_the_file_takes_lists_and_tables(percept: Run, tmp_path: Path) -> None:
         'layers = ["conv1_1", "pool2"]\nmax-pixels = 70000\n[layer-weight]\npool2 = 2\n'
     )
     done = percept("compare", *PAIR, "--format=json")
+    assert f"options from {tmp_path / 'percept.toml'}" in done.stderr
     settings = json.loads(done.stdout)["settings"]
     assert settings["layers"] == ["conv1_1", "pool2"]
     assert settings["layer_weights"] == {"conv1_1": 1, "pool2": 2}

@@ -114,14 +114,14 @@ def test_sixteen_bit_colour_is_read_with_a_note(tmp_path: Path) -> None:
     assert tuple(picture.pixels[0, 0]) == (255, 128, 0)
 
 
-@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
+@pytest.mark.parametrize("top", [1.0, 255.0])
 def test_float_images_are_scaled_by_their_range(tmp_path: Path, top: float) -> None:
     values = (np.linspace(0, 1, 64, dtype=np.float32) * np.float32(top)).reshape(8, 8)
     picture = saved(Image.fromarray(values), tmp_path / "a.tiff")
     assert np.allclose(picture.pixels[..., 0], values / top, atol=1e-6)
 
 
-@pytest.mark.parametrize("value", [-1.0, np.nan, 1e9])
+@pytest.mark.parametrize("value", [-1.0, np.nan, 300.0])
 def test_float_images_of_unknown_range_are_refused(tmp_path: Path, value: float) -> None:
     values = np.full((8, 8), value, np.float32)
     with pytest.raises(PerceptError, match=r"a.tiff: values .*save them as"):

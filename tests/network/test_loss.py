@@ -110,3 +110,10 @@ def test_the_whole_loss_follows_to() -> None:
 def test_wrong_tensors_are_refused(input: Tensor, target: Tensor, message: str) -> None:
     with pytest.raises(PerceptError, match=message):
         PerceptualLoss()(input, target)
+
+
+def test_overshooting_outputs_may_be_allowed() -> None:
+    target, over = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16) * 1.4 - 0.2
+    assert PerceptualLoss(("conv1_1",), check_range=False)(over, target).isfinite()
+    with pytest.raises(PerceptError, match="switch check_range off"):
+        PerceptualLoss(("conv1_1",))(over, target)

@@ -91,7 +91,7 @@ def test_damaged_state_dicts_are_refused(
 def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"text{suffix}"
     file.write_text("not weights")
-    with pytest.raises(PerceptError, match="not a readable state dict"):
+    with pytest.raises(PerceptError, match="not a state dict that torch reads"):
         weights.load(str(file))
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import percept_cli
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.pairs import Pair, pairs_of
 from percept_cli.scoring import score
+from percept_cli.scoring.meter import Meter
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 
@@ -36,7 +39,9 @@ def test_compare_raises_what_the_command_says() -> None:
         percept_cli.compare(REFERENCE, "nothing.png")
     with pytest.raises(PerceptError, match="unknown distance"):
         percept_cli.compare(REFERENCE, CANDIDATE, distance="l3")
-    with pytest.raises(PerceptError, match="4x4 is too small for conv4_1, which needs 8x8"):
+    with pytest.raises(
+        PerceptError, match="compared at 4x4, too small for conv4_1, which needs 8x8"
+    ):
         percept_cli.compare(np.zeros((4, 4, 3)), np.ones((4, 4, 3)))
 
 
@@ -91,3 +96,34 @@ def test_peak_is_a_place_in_the_image() -> None:
     assert result.peak_at is not None
     x, y = result.peak_at
     assert 25 <= x <= 45 and 195 <= y <= 215
+
+
+def test_python_has_the_options_of_the_command() -> None:
+    parameters = inspect.signature(percept_cli.compare).parameters
+    defaults = {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    fields = {field.name for field in dataclasses.fields(Options)}
+    assert set(defaults) == fields
+    assert Options(**{**defaults, "layer_weights": {}}) == Options()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'layer'"):
+        percept_cli.compare(REFERENCE, CANDIDATE, layer="conv1_1")  # type: ignore[call-arg]
+
+
+def test_float_images_in_different_ranges_are_refused(tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    for name, top in (("unit", 1), ("byte", 255)):
+        Image.fromarray(values * np.float32(top)).save(tmp_path / f"{name}.tiff")
+    with pytest.raises(PerceptError, match=r"byte.tiff: its values seem to lie in 0..255, the ref"):
+        percept_cli.compare(tmp_path / "unit.tiff", tmp_path / "byte.tiff")
+
+
+def test_a_pair_that_does_not_fit_into_memory_is_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Meter, "_run", full)
+    same, other = Pair(REFERENCE, REFERENCE, "same"), Pair(REFERENCE, CANDIDATE, "other")
+    results = [scored.result for _, scored in Scorer(Options()).score([other, same])]
+    assert [result.status for result in results] == ["error", "identical"]
+    assert f"{CANDIDATE}: out of memory even for" in str(results[0].error)

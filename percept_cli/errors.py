@@ -21,6 +21,11 @@ class OutputError(PerceptError):
     """Results could not be written."""
 
 
+def one_line(text: str) -> str:
+    """The text with everything escaped that moves a cursor or turns a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def shown(path: Path) -> str:
     """The path as text that any message and any output can carry."""
     return str(path).encode("utf-8", "backslashreplace").decode()

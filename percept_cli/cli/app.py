@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 import warnings
 from importlib import metadata
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -54,8 +56,11 @@ def percept(
 
 def main() -> None:
     """Run the command and end the process with its exit code."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     # percept has a limit of its own (--max-pixels), and says itself what is wrong with an image.
     Image.MAX_IMAGE_PIXELS = None
@@ -81,6 +86,11 @@ def _run() -> int:
     except (PipeClosed, BrokenPipeError):
         _drop_stdout()
         return PIPE_CLOSED
+    except OSError as error:
+        _drop_stdout()
+        if error.errno != errno.ENOSPC:
+            raise
+        return _failed(f"cannot write to standard output: {error.strerror}", INCOMPLETE)
     except Exception:
         traceback.print_exc()
         return _failed("this is a defect in percept: please report it with all above", DEFECT)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 import typer
 
 from percept_cli.cli import options as shared
 from percept_cli.cli.destination import Destination
 from percept_cli.cli.exits import INCOMPLETE, INTERRUPTED
 from percept_cli.cli.heatmaps import Heatmaps
+from percept_cli.cli.interrupts import uninterrupted
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import PerceptError, shown
+from percept_cli.errors import OutputError, PerceptError, shown
+from percept_cli.inputs.pairs import Pair
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.words import summary_line
 from percept_cli.results import Summary
 from percept_cli.scoring.options import MAX_PIXELS, Options
-from percept_cli.scoring.score import AHEAD, Scorer
+from percept_cli.scoring.score import AHEAD, Scored, Scorer
 
 SHOWN = 20
 
@@ -75,49 +80,82 @@ def compare(
     for target in (output, heatmap):
         if target:
             refuse_inputs(target, source)
-    destination = Destination(output, form, sort, options.layers, limit=limit, live=source.live)
-    maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
     scorer = Scorer(options, one_reference=source.one_reference)
-    summary = _compare(scorer, source, destination, maps, talk)
-    raise typer.Exit(_exit_code(summary, talk, allow_unpaired))
+    destination = Destination(
+        output, form, sort, options.layers, scorer.settings, limit=limit, live=source.live
+    )
+    maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
+    run = _Run(scorer, source, destination, maps, talk)
+    raise typer.Exit(run.compare(allow_unpaired))
 
 
-def _compare(
-    scorer: Scorer, source: Source, destination: Destination, maps: Heatmaps | None, talk: Talk
-) -> Summary:
-    summary = Summary()
-    destination.open(scorer.settings)
-    scored_pairs = scorer.score(source.pairs, ahead=0 if source.live else AHEAD)
-    if not (talk.quiet or source.live or destination.fills_terminal):
-        scored_pairs = with_progress(scored_pairs, source.total)
-    try:
-        for pair, scored in scored_pairs:
-            summary.add(scored.result)
-            if scored.result.error:
-                talk.error(scored.result.error)
-            destination.write(scored.result)
-            if maps:
-                maps.write(pair, scored)
-            if maps and source.single and scored.result.status == "identical":
-                talk.note("no heat map written: the images are identical")
-        summary.complete = True
-    except KeyboardInterrupt:
-        talk.error("interrupted: results end here")
-    destination.close(summary)
-    if summary.pairs and not destination.shows_summary:
-        talk.note(summary_line(summary))
-    return summary
+@dataclass
+class _Run:
+    """One comparison from its pairs to its exit code."""
 
+    scorer: Scorer
+    source: Source
+    destination: Destination
+    maps: Heatmaps | None
+    talk: Talk
+    summary: Summary = field(default_factory=Summary)
+    failed: bool = False
+    """Whether something besides a pair went wrong."""
+    interrupted: bool = False
 
-def _exit_code(summary: Summary, talk: Talk, allow_unpaired: bool) -> int:
-    if not summary.complete:
-        return INTERRUPTED
-    if not summary.pairs:
-        raise PerceptError("nothing to compare: no pair was named")
-    counts = summary.counts
-    unpaired = counts["missing"] + counts["new"]
-    if unpaired and not allow_unpaired:
-        talk.note(f"{unpaired} file(s) have no partner: --allow-unpaired accepts that")
-    compared = counts["identical"] + counts["compared"]
-    failed = counts["error"] or (unpaired and not allow_unpaired) or not compared
-    return INCOMPLETE if failed else 0
+    def compare(self, allow_unpaired: bool) -> int:
+        """Write all results; the exit code."""
+        try:
+            for pair, scored in self._scored():
+                self._take(pair, scored)
+            self.summary.complete = True
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self.talk.error("interrupted: results end here")
+        except OutputError:
+            raise
+        except PerceptError as error:
+            if not self.summary.pairs:
+                raise
+            self.talk.error(str(error))
+            self.failed = True
+        if not self.summary.pairs and self.summary.complete:
+            raise PerceptError("nothing to compare: no pair was named")
+        self.destination.close(self.summary)
+        if not self.destination.shows_summary:
+            self.talk.note(summary_line(self.summary))
+        return self._exit_code(allow_unpaired)
+
+    def _scored(self) -> Iterator[tuple[Pair, Scored]]:
+        live = self.source.live
+        scored = self.scorer.score(self.source.pairs, ahead=0 if live else AHEAD)
+        if self.talk.quiet or live or self.destination.fills_terminal:
+            return scored
+        return with_progress(scored, self.source.total)
+
+    def _take(self, pair: Pair, scored: Scored) -> None:
+        result = scored.result
+        if result.error:
+            self.talk.error(result.error)
+        with uninterrupted():
+            self.destination.write(result)
+            self.summary.add(result)
+        if self.maps and self.source.single and result.status == "identical":
+            self.talk.note("no heat map written: the images are identical")
+        try:
+            if self.maps:
+                self.maps.write(pair, scored)
+        except OutputError as error:
+            self.failed = True
+            self.talk.error(str(error))
+
+    def _exit_code(self, allow_unpaired: bool) -> int:
+        if self.interrupted:
+            return INTERRUPTED
+        counts = self.summary.counts
+        unpaired = 0 if allow_unpaired else counts["missing"] + counts["new"]
+        if unpaired:
+            self.talk.note(f"{unpaired} file(s) have no partner: --allow-unpaired accepts that")
+        compared = counts["identical"] + counts["compared"]
+        failed = counts["error"] or unpaired or self.failed or not compared
+        return INCOMPLETE if failed else 0

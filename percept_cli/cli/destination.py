@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown
-from percept_cli.outputs.formats import STREAMING, format_for, writer_for
+from percept_cli.outputs.formats import STREAMING, Writer, format_for, writer_for
 from percept_cli.results import Result, Settings, Summary
 
 
@@ -25,6 +27,7 @@ class Destination:
         form: str | None,
         sort: str | None,
         layers: Sequence[str],
+        settings: Callable[[], Settings],
         *,
         limit: int,
         live: bool,
@@ -32,12 +35,15 @@ class Destination:
         self._output = None if output == Path("-") else output
         self._limit = limit
         self._form = format_for(form, self._output) or ("jsonl" if live else "table")
-        self._sort = sort or ("total" if self._form == "table" else "path")
-        if self._sort not in ("path", "total", "peak", *layers):
+        self._sort = sort or ("total" if self._form == "table" else None)
+        if self._sort not in (None, "path", "total", "peak", *layers):
             raise PerceptError(f"cannot sort by {sort!r}: give path, total, peak or a chosen layer")
-        self._kept: list[Result] = []
-        if live and (self._form not in STREAMING or self._sort != "path"):
+        if live and (self._form not in STREAMING or self._sort):
             raise PerceptError("--pairs - answers each line at once: use jsonl or csv, unsorted")
+        if self._output and not self._output.parent.is_dir():
+            raise OutputError(f"cannot write results to {shown(self._output)}: no such folder")
+        self._settings = settings
+        self._kept: list[Result] = []
 
     @property
     def fills_terminal(self) -> bool:
@@ -49,24 +55,19 @@ class Destination:
         """Whether the summary stands among the results, for people to read."""
         return self._form == "table"
 
-    def open(self, settings: Callable[[], Settings]) -> None:
-        """Begin; settings are asked for as late as the format allows."""
-        with self._failures():
-            stream = sys.stdout if self._output is None else _created(self._output)
-            self._stream = stream
-            self._writer = writer_for(self._form, stream, settings, self._limit)
-
     def write(self, result: Result) -> None:
         """Take one result."""
-        if self._sort == "path":
+        if self._sort:
+            self._kept.append(result)
+        else:
             with self._failures():
                 self._writer.write(result)
-        else:
-            self._kept.append(result)
 
     def close(self, summary: Summary) -> None:
         """Write what has been kept, and the end."""
         with self._failures():
+            if self._sort == "path":
+                self._kept.sort(key=lambda result: result.name)
             for result in sorted(self._kept, key=self._rank):
                 self._writer.write(result)
             self._writer.close(summary)
@@ -74,10 +75,23 @@ class Destination:
             if self._output is not None:
                 self._stream.close()
 
+    @cached_property
+    def _stream(self) -> TextIO:
+        """Opened with the first result: a run that cannot begin leaves an old file as it is."""
+        if self._output is not None:
+            return self._output.open("w", encoding="utf-8", newline="", errors="backslashreplace")
+        if self._form != "table" and isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+        return sys.stdout
+
+    @cached_property
+    def _writer(self) -> Writer:
+        return writer_for(self._form, self._stream, self._settings, self._limit)
+
     def _rank(self, result: Result) -> float:
         """Small for what is shown first: the largest scores, and pairs without one at the end."""
         scores = {"total": result.total, "peak": result.peak, **result.layers}
-        score = scores.get(self._sort)
+        score = scores.get(self._sort or "")
         return float("inf") if score is None else -score
 
     @contextmanager
@@ -87,9 +101,8 @@ class Destination:
         except BrokenPipeError as error:
             raise PipeClosed from error
         except OSError as error:
+            if self._output:
+                with suppress(OSError):
+                    self._stream.close()
             name = shown(self._output) if self._output else "standard output"
             raise OutputError(f"cannot write results to {name}: {error.strerror}") from error
-
-
-def _created(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8", newline="", errors="backslashreplace")

@@ -14,7 +14,10 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class Heatmaps:
-    """Writes the heat map of each compared pair to a file, or to a folder under the pair's name."""
+    """Writes the heat map of each compared pair to a file, or to a folder under the pair's name.
+
+    A target that does not end like a picture is a folder.
+    """
 
     def __init__(self, target: Path, options: Options, *, single: bool) -> None:
         if options.cell_layer is None or not options.has_map:
@@ -22,11 +25,9 @@ class Heatmaps:
         is_picture = target.suffix.lower() in PICTURES
         if not single and not target.is_dir() and (is_picture or target.exists()):
             raise PerceptError(f"{shown(target)}: name a folder for the heat maps of several pairs")
-        if single and not target.is_dir() and not is_picture:
-            raise PerceptError(f"{shown(target)}: end the heat map's name in {', '.join(PICTURES)}")
         self._side = options.cell_layer.stride
         self._target = target
-        self._single = single and not target.is_dir()
+        self._single = single and is_picture and not target.is_dir()
         self._used: set[Path] = set()
 
     def write(self, pair: Pair, scored: Scored) -> None:

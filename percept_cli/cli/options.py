@@ -164,7 +164,7 @@ Quiet = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="Only errors on standard error: no progress, notes or summary.",
+        help="Only errors on standard error: no progress, no notes.",
         rich_help_panel=RESULTS,
     ),
 ]
@@ -202,6 +202,8 @@ def configured_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
     file, configuration = configured(Path.cwd(), known)
     context.obj = file
     values = {key.replace("-", "_"): value for key, value in configuration.items()}
+    if file and values.get("weights") not in (None, "bundled", "torchvision"):
+        values["weights"] = str(file.parent / str(values["weights"]))
     if isinstance(values.get("layers"), list):
         values["layers"] = ",".join(map(str, values["layers"]))
     if isinstance(values.get("layer_weight"), dict):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from percept_cli.errors import one_line
+
 
 @dataclass(frozen=True)
 class Talk:
@@ -14,13 +16,9 @@ class Talk:
 
     def error(self, message: str) -> None:
         """One line about what failed."""
-        print(f"percept: {_one_line(message)}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"percept: {one_line(message)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def note(self, message: str) -> None:
         """One line worth knowing."""
         if not self.quiet:
             self.error(message)
-
-
-def _one_line(message: str) -> str:
-    return "\\n".join(message.splitlines())

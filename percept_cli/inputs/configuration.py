@@ -25,12 +25,15 @@ def configured(folder: Path, keys: Collection[str]) -> tuple[Path | None, dict[s
         for name in ("percept.toml", "pyproject.toml"):
             file = place / name
             if file.is_file():
-                values = _read(file)
+                values: Any = _read(file)
                 if name == "pyproject.toml":
-                    values = values.get("tool", {}).get("percept")
+                    tools = values.get("tool")
+                    values = tools.get("percept") if isinstance(tools, dict) else None
                 if values is not None:
+                    if not isinstance(values, dict):
+                        raise PerceptError(f"{shown(file)}: tool.percept is no table: make it one")
                     _check(values, keys, file)
-                    return file, values
+                    return file, dict(values)
     return None, {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -71,6 +72,8 @@ def read_bytes(path: Path) -> bytes:
         content = path.read_bytes()
     except UnicodeEncodeError as error:
         raise PerceptError(f"{name}: the file name is not UTF-8: rename the file") from error
+    except ValueError as error:
+        raise PerceptError(f"{name!r}: no path has such a character: check it") from error
     except FileNotFoundError as error:
         if path.is_symlink():
             raise PerceptError(f"{name}: broken symbolic link: restore its target") from error
@@ -89,10 +92,34 @@ def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
         image = Image.open(io.BytesIO(content))
     except UnidentifiedImageError as error:
         raise PerceptError(f"{name}: not an image of a kind Pillow reads: convert it") from error
+    except Image.DecompressionBombError as error:
+        raise PerceptError(
+            f"{name}: more pixels than Pillow opens: set PIL.Image.MAX_IMAGE_PIXELS = None first"
+        ) from error
     except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
         raise PerceptError(f"{name}: damaged image ({_reason(error)}): write it again") from error
     check_pixels(image.size, name, max_pixels)
     return image
+
+
+def size_of(content: bytes, name: str, max_pixels: int) -> tuple[int, int]:
+    """Width and height as shown, without decoding; PerceptError where the file's sums are wrong."""
+    image = opened(content, name, max_pixels)
+    try:
+        image.verify()
+    except Exception as error:  # As above.
+        raise PerceptError(f"{name}: damaged image ({_reason(error)}): write it again") from error
+    # To look for EXIF at the end of a PNG file would mean to decode it.
+    turnable = image.format != "PNG" or "exif" in image.info
+    if turnable and orientation(opened(content, name, max_pixels)) > 4:
+        return image.height, image.width
+    return image.size
+
+
+def orientation(image: Image.Image) -> int:
+    """How the image is to be turned: 1 not at all, 5 to 8 with its sides exchanged."""
+    stored: int = image.getexif().get(0x0112, 1)
+    return stored if stored in range(1, 9) else 1
 
 
 def decoded(image: Image.Image, name: str, background: str) -> Picture:
@@ -125,10 +152,11 @@ def from_array(array: NDArray[Any], name: str, background: str, max_pixels: int)
     array = array.astype(np.float32)
     if array.ndim == 2:
         return Picture(_grey(array))
-    if array.shape[2] == 4:
-        alpha, behind = array[..., 3:], np.array(background_colour(background), np.float32) / 255
-        array = array[..., :3] * alpha + behind * (1 - alpha)
-    return Picture(array.astype(np.float32))
+    if array.shape[2] == 3 or array[..., 3].min() == 1:
+        return Picture(array[..., :3])
+    alpha, behind = array[..., 3:], np.array(background_colour(background), np.float32) / 255
+    composited = array[..., :3] * alpha + behind * (1 - alpha)
+    return Picture(composited, (f"transparency composited on {background}",))
 
 
 def background_colour(background: str) -> tuple[int, int, int]:
@@ -162,16 +190,19 @@ def check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:
 def _looks(image: Image.Image, background: str) -> Picture:
     notes = []
     if getattr(image, "is_animated", False):
-        notes.append("first frame of several")
-    stored = "".join(str(tile[3]) for tile in getattr(image, "tile", ()))
-    if "16" in stored and image.mode in ("RGB", "RGBA", "CMYK"):
+        notes.append(f"frame {image.tell() + 1} of several")
+    stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+    if re.search(r";16|\b65535\b", stored) and image.mode in ("RGB", "RGBA", "CMYK"):
         notes.append("16-bit colour read with 8 bits")
+    if orientation(image) > 1:
+        notes.append("turned by its EXIF orientation")
     image.load()
     turned = ImageOps.exif_transpose(image)
-    if turned.size != image.size or image.getexif().get(0x0112, 1) not in (0, 1):
-        notes.append("turned by its EXIF orientation")
     profile = image.info.get("icc_profile")
     if turned.mode == "F" or turned.mode.startswith("I"):
+        for key, what in (("icc_profile", "ICC profile"), ("transparency", "transparency")):
+            if key in image.info:
+                notes.append(f"{what} of deep grey ignored")
         deep = _deep(turned)
         return replace(deep, notes=(*notes, *deep.notes))
     picture = _opaque(turned, profile, background)
@@ -225,7 +256,7 @@ def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]
     try:
         embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         name = ImageCms.getProfileDescription(embedded).strip()
-        if "sRGB" in name:
+        if re.match(r"sRGB\b(?!.*gr[ae]y)", name, re.IGNORECASE):
             return image, []
         srgb = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB")

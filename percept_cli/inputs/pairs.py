@@ -14,6 +14,12 @@ from PIL import Image
 
 from percept_cli.errors import PerceptError, shown
 
+NOT_DECODED = {
+    *(".bufr", ".grib", ".h5", ".hdf", ".mpeg", ".mpg"),
+    *(".emf", ".eps", ".ps", ".wmf"),
+}
+"""Endings Pillow lists without a decoder of its own."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -35,6 +41,8 @@ def pairs_of(reference: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
     if reference.is_dir() and candidate.is_dir():
         return _folders(reference, candidate)
     if candidate.is_dir():
+        if not os.path.lexists(reference):
+            raise PerceptError(f"{shown(reference)}: no such file or folder: check the path")
         images, others = _images_below(candidate)
         pairs = [Pair(reference, candidate / name, name) for name in sorted(images)]
         return pairs, others
@@ -80,25 +88,35 @@ def _images_below(folder: Path) -> tuple[set[str], list[str]]:
     """Relative paths of a folder's images, and the other files; hidden files are not looked at."""
     Image.init()
     readable = {ending for ending, kind in Image.EXTENSION.items() if kind in Image.OPEN}
-    images, others, entered = set(), [], set()
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
-        entered.add(os.path.realpath(parent))
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(f"{parent}/{name}") not in entered
-        ]
-        for file in files:
-            path = os.path.relpath(os.path.join(parent, file), folder)
-            if os.path.splitext(file)[1].lower() in readable:
-                images.add(path)
-            elif not file.startswith("."):
-                others.append(shown(folder / path))
+    readable -= NOT_DECODED
+    images, others = set(), []
+    for name in _files(folder, "", frozenset()):
+        if os.path.splitext(name)[1].lower() in readable:
+            images.add(name)
+        else:
+            others.append(shown(folder / name))
     return images, sorted(others)
 
 
-def _unreadable(error: OSError) -> None:
-    raise PerceptError(f"{error.filename}: cannot be read ({error.strerror}): check its rights")
+def _files(folder: Path, below: str, above: frozenset[str]) -> Iterator[str]:
+    """Relative paths of all files that are not hidden; a link to a folder above is not entered."""
+    place = os.path.realpath(folder / below)
+    if place in above:
+        return
+    try:
+        with os.scandir(folder / below) as entries:
+            listed = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        reason = error.strerror
+        raise PerceptError(
+            f"{shown(folder / below)}: cannot be read ({reason}): check its rights"
+        ) from error
+    for entry in listed:
+        name = os.path.join(below, entry.name)
+        if entry.is_dir():
+            yield from _files(folder, name, above | {place})
+        else:
+            yield name
 
 
 def pairs_in(manifest: Path) -> Iterator[Pair]:
@@ -107,11 +125,12 @@ def pairs_in(manifest: Path) -> Iterator[Pair]:
     A line that names no pair becomes a pair with an error. Raises PerceptError for a file that
     cannot be read or has another suffix.
     """
-    if manifest.suffix not in (".csv", ".jsonl", ".ndjson"):
+    suffix = manifest.suffix.lower()
+    if suffix not in (".csv", ".jsonl", ".ndjson"):
         raise PerceptError(f"{shown(manifest)}: unknown kind of manifest: give .csv or .jsonl")
     try:
         with manifest.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as lines:
-            read = _from_csv if manifest.suffix == ".csv" else pairs_from_lines
+            read = _from_csv if suffix == ".csv" else pairs_from_lines
             yield from read(lines, manifest.parent, shown(manifest))
     except OSError as error:
         reason = error.strerror
@@ -119,14 +138,18 @@ def pairs_in(manifest: Path) -> Iterator[Pair]:
 
 
 def _from_csv(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
+    rows = csv.reader(lines, strict=True)
     columns: list[str] | None = None
-    for number, line in enumerate(lines, start=1):
-        where = f"{source}:{number}"
+    while True:
         try:
-            cells = next(csv.reader([line], strict=True), [])
+            cells = next(rows, None)
         except csv.Error as error:
+            where = f"{source}:{rows.line_num}"
             yield Pair(None, None, where, f"{where}: not CSV ({error}): mend the line")
             continue
+        where = f"{source}:{rows.line_num}"
+        if cells is None:
+            return
         if columns is None:
             columns = cells
             if missing := {"reference", "candidate"} - set(columns):
@@ -145,7 +168,7 @@ def pairs_from_lines(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             reason = f"{where}: not JSON ({error}): mend the line"
             yield Pair(None, None, where, reason)
         else:

@@ -33,24 +33,18 @@ def has_nnpack() -> bool:
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """3×3 convolution that pads columns but not rows: N×C×(H+2)×W → N×K×H×W."""
-    if not _nnpack_pays(x):
-        return functional.conv2d(x, weight, bias, padding=(0, 1))
-    dtype = x.dtype
-    layout = torch.channels_last if dtype == torch.bfloat16 else torch.preserve_format
-    x, weight, bias = (tensor.float().contiguous() for tensor in (x, weight, bias))
-    # It is fast for single images only.
-    parts = [torch._nnpack_spatial_convolution(image, weight, bias, (0, 1)) for image in x.split(1)]  # type: ignore[no-untyped-call]
-    return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(dtype, memory_format=layout)
-
-
-def _nnpack_pays(x: Tensor) -> bool:
     channels, positions = x.shape[1], (x.shape[2] - 2) * x.shape[3]
-    # A direct convolution in bfloat16 takes half the time of one in float32.
-    enough = {torch.float32: 64, torch.bfloat16: 128}.get(x.dtype)
-    return (
-        enough is not None
-        and channels >= enough
-        and positions >= PAYS.get(channels, 1024)
+    if (
+        x.dtype == torch.float32
         and x.device.type == "cpu"
+        and channels >= 64
+        and positions >= PAYS.get(channels, 1024)
         and has_nnpack()
-    )
+    ):
+        # It is fast for single images only.
+        parts = [
+            torch._nnpack_spatial_convolution(image, weight, bias, (0, 1))
+            for image in x.chunk(x.shape[0])
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return functional.conv2d(x, weight, bias, padding=(0, 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +19,8 @@ FULLY_CONNECTED = (("fc6", 512 * POOLED**2, 4096), ("fc7", 4096, 4096), ("fc8", 
 """Name, inputs and outputs of the fully connected layers."""
 
 DEFAULT_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
+
+MOST_WEIGHT = 1e6
 
 Kind = Literal["conv", "relu", "pool", "fc"]
 
@@ -109,8 +110,8 @@ def weighted(names: Iterable[str], weights: Mapping[str, float]) -> dict[str, fl
     for name, weight in weights.items():
         if known(name).name not in total:
             raise PerceptError(f"layer weight for {name}, which is not among the chosen layers")
-        if not (math.isfinite(weight) and weight >= 0):
-            raise PerceptError(f"layer weight {name}={weight}: give a number of at least 0")
+        if not 0 <= weight <= MOST_WEIGHT:
+            raise PerceptError(f"layer weight {name}={weight}: give a number from 0 to 1e6")
         total[name] = float(weight)
     if not any(total.values()):
         raise PerceptError("all layer weights are 0: give at least one layer a weight")

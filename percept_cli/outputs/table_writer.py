@@ -12,6 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console, plain_table
 from percept_cli.outputs.words import figure, settings_line, summary_line
 from percept_cli.results import Result, Settings, Summary
@@ -66,7 +67,7 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
     pair = f"pair in {folder}" if folder else "pair"
     table = plain_table(pair, *numbers, *(("notes",) if has_notes else ()), right=numbers)
     for result in results:
-        cells: list[str | Text] = [Text(_one_line(os.path.relpath(result.name, folder or ".")))]
+        cells: list[str | Text] = [Text(one_line(os.path.relpath(result.name, folder or ".")))]
         if result.total is None:
             cells += [Text(result.status, style="bold yellow"), *[""] * (len(numbers) - 1)]
         else:
@@ -74,7 +75,7 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
             size = f"{result.width}x{result.height}"
             cells += [_place(result), *_layer_cells(result), size] if layers else [_worst(result)]
         if has_notes:
-            cells.append(Text(_one_line(result.error or "; ".join(result.notes)), style="dim"))
+            cells.append(Text(one_line(result.error or "; ".join(result.notes)), style="dim"))
         table.add_row(*cells)
     if layers:
         table.add_section()
@@ -86,10 +87,6 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
     return table
 
 
-def _one_line(text: str) -> str:
-    return "\\n".join(text.splitlines())
-
-
 def _worst(result: Result) -> Text:
     name = max(result.layers, key=lambda layer: result.layers[layer])
     return Text(f"{name} {figure(result.layers[name])}", style=WORST if result.total else "")
@@ -98,8 +95,8 @@ def _worst(result: Result) -> Text:
 def _block(result: Result, settings: Settings) -> Group:
     """One pair in full, with a bar per layer."""
     head = Table.grid(padding=(0, 2))
-    head.add_row("reference", Text(result.reference or "none", overflow="fold"))
-    head.add_row("candidate", Text(result.candidate or "none", overflow="fold"))
+    head.add_row("reference", Text(one_line(result.reference or "none"), overflow="fold"))
+    head.add_row("candidate", Text(one_line(result.candidate or "none"), overflow="fold"))
     if result.width:
         head.add_row("size", f"{result.width}x{result.height}")
     for note in result.notes:
@@ -129,10 +126,11 @@ def _block(result: Result, settings: Settings) -> Group:
 
 def _layer_cells(result: Result) -> list[Text]:
     worst = max(result.layers.values(), default=0.0)
-    return [
-        Text(figure(distance), style=WORST if distance == worst > 0 else "")
-        for distance in result.layers.values()
-    ]
+    cells = []
+    for distance in result.layers.values():
+        is_worst = distance == worst > 0
+        cells.append(Text(f"{'*' * is_worst}{figure(distance)}", style=WORST if is_worst else ""))
+    return cells
 
 
 def _place(result: Result) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import RLock
+from typing import Any
 
 import torch
 
 from percept_cli.errors import OutOfMemory, PerceptError
 
 SMALLEST_TILE = 64
+
+_FLAGS = RLock()
 
 
 def device_named(name: str) -> torch.device:
@@ -33,18 +37,33 @@ def device_named(name: str) -> torch.device:
 
 
 @contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """No gradients, no TF32, and the same algorithms in every run."""
-    matmul = torch.backends.cuda.matmul
-    before, matmul.allow_tf32 = matmul.allow_tf32, False
-    try:
-        with (
-            torch.inference_mode(),
-            torch.backends.cudnn.flags(deterministic=True, allow_tf32=False),
-        ):
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """No gradients, no TF32, and the same algorithms in every run; then all is as it was."""
+    with torch.inference_mode():
+        if device.type != "cuda":
             yield
-    finally:
-        matmul.allow_tf32 = before
+            return
+        # The flags are those of the whole process: one thread at a time.
+        with _FLAGS:
+            before = [(owner, name, getattr(owner, name)) for owner, name, _ in _exact_flags()]
+            for owner, name, value in _exact_flags():
+                setattr(owner, name, value)
+            try:
+                yield
+            finally:
+                for owner, name, value in before:
+                    setattr(owner, name, value)
+
+
+def _exact_flags() -> list[tuple[Any, str, Any]]:
+    """Owner, name and value of each flag; torch does not let its old names mix with its new."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    precision: list[tuple[Any, str, Any]]
+    if hasattr(cudnn, "conv"):
+        precision = [(owner, "fp32_precision", "ieee") for owner in (matmul, cudnn.conv)]
+    else:
+        precision = [(owner, "allow_tf32", False) for owner in (matmul, cudnn)]
+    return [(cudnn, "deterministic", True), *precision]
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     """Read two images; PerceptError names the one that cannot be used and says why."""
     left, right = _File.of(reference), _File.of(candidate)
     if left and right and left.content == right.content:
-        size = images.opened(right.content, right.name, options.max_pixels).size
+        size = images.size_of(right.content, right.name, options.max_pixels)
         return Loaded(_evaluated(size, size, right.name, options), None)
     before = _decoded(left or reference, "reference", options)
     after = _decoded(right or candidate, "candidate", options)

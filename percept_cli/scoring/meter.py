@@ -100,7 +100,7 @@ class Meter:
     def _measured(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
         started = [self._started(reference, candidate) for reference, candidate in pairs]
         jobs = [(pair, crop) for pair in started for crop in self._crops(pair)]
-        with exact_arithmetic():
+        with exact_arithmetic(self.device):
             for batch in _batches(jobs, self._capacity.batch):
                 self._run(batch)
         return [self._finished(pair.sums) for pair in started]

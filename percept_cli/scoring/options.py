@@ -43,13 +43,15 @@ class Options:
         weights = layers.weighted(self.layers, self.layer_weights)
         object.__setattr__(self, "layer_weights", weights)
         self._check_weights()
-        self.evaluated_size((1, 1), (1, 1))
+        width, height = self.evaluated_size((1, 1), (1, 1))
+        if width * height > self.max_pixels:
+            raise PerceptError(f"--resize {self.resize}: over --max-pixels {self.max_pixels}")
         background_colour(self.background)
         if self.precision not in PRECISIONS:
             raise PerceptError(
                 f"unknown precision {self.precision!r}: choose one of {', '.join(PRECISIONS)}"
             )
-        if not re.fullmatch(r"[a-z]+(:\d+)?", self.device):
+        if not re.fullmatch(r"(auto|cpu|cuda|hpu|mps|mtia|npu|xla|xpu)(:\d+)?", self.device):
             raise PerceptError(f"unknown device {self.device!r}: give auto, cpu, cuda, cuda:1, mps")
         if self.max_pixels < 1:
             raise PerceptError(f"--max-pixels {self.max_pixels}: give at least 1")

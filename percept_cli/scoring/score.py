@@ -136,11 +136,14 @@ class Scorer:
             return _Begun(Result(reference, candidate, "new"))
         if pair.candidate is None:
             return _Begun(Result(reference, candidate, "missing"))
+        result = Result(reference, candidate, "compared")
         try:
-            result = Result(reference, candidate, "compared")
             return self._loaded(pair.reference, pair.candidate, result)
         except PerceptError as error:
-            return _Begun(Result(reference, candidate, "error", error=str(error)))
+            reason = str(error)
+        except MemoryError:
+            reason = f"{result.name}: not enough memory to prepare it: free some"
+        return _Begun(replace(result, status="error", error=reason))
 
     def _loaded(self, reference: Source, candidate: Source, result: Result) -> _Begun:
         loaded = load(reference, candidate, self.options)

@@ -167,4 +167,21 @@ def test_a_closed_pipe_ends_quietly(form: str, folder: Path) -> None:
 def test_an_output_that_cannot_be_made_is_one_line(percept: Run) -> None:
     done = percept("compare", REFERENCE, REFERENCE, "--output=nowhere/r.csv")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    assert "cannot write results to nowhere/r.csv: No such file" in done.stderr
+    assert "cannot write results to nowhere/r.csv: no such folder" in done.stderr
+
+
+def test_equal_damaged_files_are_not_identical(percept: Run, folder: Path) -> None:
+    broken = folder / "truncated PNG" / "x.png"
+    done = percept("compare", broken, broken)
+    assert done.returncode == 3 and "damaged image" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_other_commands_meet_a_full_disk_with_one_line() -> None:
+    for command in ("layers", "weights", "--help"):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "percept_cli", command],
+                stdout=full, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr

@@ -56,7 +56,7 @@ def test_an_ambiguous_match_lists_the_files(tmp_path: Path) -> None:
 
 
 def test_other_files_are_reported_and_hidden_ones_passed_over(tmp_path: Path) -> None:
-    left = folder(tmp_path / "a", "x.png", "notes.txt", ".DS_Store", ".git/y.png")
+    left = folder(tmp_path / "a", "x.png", "notes.txt", ".DS_Store", "._x.png", ".git/y.png")
     pairs, skipped = pairs_of(left, left)
     assert listed(pairs) == [("x.png", "x.png")]
     assert skipped == [str(left / "notes.txt")] * 2
@@ -68,6 +68,15 @@ def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
     assert [pair.name for pair in pairs_of(left, left)[0]] == ["sub/x.png"]
 
 
+def test_links_between_folders_lose_no_folder(tmp_path: Path) -> None:
+    left = folder(tmp_path / "a", "1/x.png", "2/x.png")
+    (left / "1" / "to2").symlink_to(left / "2")
+    (left / "2" / "to1").symlink_to(left / "1")
+    right = folder(tmp_path / "b", "1/x.png", "2/x.png")
+    pairs = [pair.name for pair in pairs_of(left, right)[0] if pair.reference and pair.candidate]
+    assert pairs == ["1/x.png", "2/x.png"]
+
+
 def test_one_reference_meets_every_candidate(tmp_path: Path) -> None:
     reference = folder(tmp_path / "a", "x.png") / "x.png"
     pairs, _ = pairs_of(reference, folder(tmp_path / "b", "2.png", "1.png"))
@@ -76,8 +85,10 @@ def test_one_reference_meets_every_candidate(tmp_path: Path) -> None:
 
 def test_a_folder_needs_a_folder(tmp_path: Path) -> None:
     left = folder(tmp_path / "a", "x.png")
-    with pytest.raises(PerceptError, match=r"is a folder and .*x.png a file"):
+    with pytest.raises(PerceptError, match=r"a folder and .*x.png a file: .*name the file first"):
         pairs_of(left, left / "x.png")
+    with pytest.raises(PerceptError, match=r"nothing.png: no such file or folder"):
+        pairs_of(tmp_path / "nothing.png", left)
     with pytest.raises(PerceptError, match="nothing: no such folder"):
         pairs_of(left, tmp_path / "nothing")
 
@@ -110,12 +121,19 @@ def test_a_bad_line_of_csv_costs_only_itself(tmp_path: Path, text: str, message:
     assert message in str(pairs[1].error)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "3", '{"reference": "a"}', '{"reference": 1}'])
+@pytest.mark.parametrize(
+    "line", ["{", "[]", "3", "[" * 100_000, '{"reference": "a"}', '{"reference": 1}']
+)
 def test_a_bad_json_line_costs_only_itself(line: str) -> None:
     good = '{"reference": "a", "candidate": "b"}\n'
     pairs = list(pairs_from_lines(io.StringIO(f"{good}{line}\n{good}"), Path(), "stdin"))
     assert [pair.error is None for pair in pairs] == [True, False, True]
     assert str(pairs[1].error).startswith("stdin:2: ")
+
+
+def test_a_csv_may_have_lines_within_its_cells(tmp_path: Path) -> None:
+    (tmp_path / "m.CSV").write_text('reference,candidate,caption\na.png,b.png,"two\nlines"\n')
+    assert [pair.error for pair in pairs_in(tmp_path / "m.CSV")] == [None]
 
 
 def test_a_csv_without_its_columns_is_one_error(tmp_path: Path) -> None:

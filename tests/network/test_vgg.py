@@ -15,27 +15,19 @@ from torch import Tensor, nn
 from percept_cli.errors import PerceptError
 from percept_cli.network.layers import LAYERS, ORDER
 from percept_cli.network.vgg import VGG19
-from percept_cli.network.weights import TORCHVISION_MEAN, TORCHVISION_STD, Weights, load
+from percept_cli.network.weights import (
+    TORCHVISION_MEAN,
+    TORCHVISION_STD,
+    Weights,
+    bundled_path,
+    load,
+)
 
 
 def photograph() -> Tensor:
     with Image.open(REFERENCES[1]) as image:
         pixels = np.asarray(image)[:100, :130] / np.float32(255)
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]
-
-
-def carrying(weights: Weights) -> nn.Module:
-    """torchvision's vgg19 with these weights, its ReLUs not in place."""
-    theirs = models.vgg19()
-    named = list(weights.tensors.items())
-    targets = list(theirs.state_dict().values())
-    with torch.no_grad():
-        for (_, tensor), target in zip(named, targets, strict=False):
-            target.copy_(tensor)
-    for module in theirs.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
-    return theirs.eval()
 
 
 def their_features(theirs: nn.Module, x: Tensor) -> Iterator[Tensor]:
@@ -58,21 +50,47 @@ def random_weights() -> Weights:
     return Weights("random", "", tensors, TORCHVISION_MEAN, TORCHVISION_STD)
 
 
-@pytest.mark.parametrize("weights", [load("bundled"), random_weights()], ids=lambda w: w.name)
-def test_every_feature_equals_torchvisions(weights: Weights) -> None:
-    images = photograph()
-    mean, std = torch.tensor(weights.mean), torch.tensor(weights.std)
-    normalised = (images - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+def test_every_bundled_feature_equals_torchvisions() -> None:
+    """The package's file, decoded here once more, and its images as Caffe and Keras take them."""
+    file = torch.load(bundled_path(), weights_only=True)
+    theirs = models.vgg19()
+    convolutions = [module for module in theirs.features if isinstance(module, nn.Conv2d)]
+    names = [name for name in ORDER if name.startswith("conv")]
+    with torch.no_grad():
+        for name, module in zip(names, convolutions, strict=True):
+            key = f"block{name[4]}_conv{name[6]}"
+            codes = file[f"{key}_W_q"].flatten().long()
+            table = file[f"{key}_W_table"]
+            module.weight.copy_(table[codes].view(module.weight.shape))
+            module.bias.copy_(file[f"{key}_b"])
+    blue_first = photograph().flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).view(
+        1, 3, 1, 1
+    )
+    check_features(load("bundled"), theirs, blue_first)
+
+
+def test_every_feature_of_a_full_state_dict_equals_torchvisions() -> None:
+    weights = random_weights()
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    normalised = (photograph() - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+    assert weights.layers == ORDER
+    torch.manual_seed(0)
+    check_features(weights, models.vgg19(), normalised)
+
+
+def check_features(weights: Weights, theirs: nn.Module, normalised: Tensor) -> None:
+    for module in theirs.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
     seen = []
     with torch.inference_mode():
-        theirs = their_features(carrying(weights), normalised)
-        ours = VGG19(weights, weights.layers[-1]).features(images, weights.layers)
-        for (name, feature), expected in zip(ours, theirs, strict=weights.name == "random"):
+        expected = their_features(theirs.eval(), normalised)
+        ours = VGG19(weights, weights.layers[-1]).features(photograph(), weights.layers)
+        for (name, feature), right in zip(ours, expected, strict=False):
             seen.append(name)
             assert feature.shape[1] == LAYERS[name].channels
             # Both sum the same float32 products, perhaps in another order.
-            error = (feature - expected).abs().max() / expected.abs().max()
-            assert error < 2e-5, name
+            assert (feature - right).abs().max() / right.abs().max() < 2e-5, name
     assert tuple(seen) == weights.layers
 
 

@@ -74,7 +74,7 @@ def without(key: str) -> Callable[[State], Any]:
             r"shape \(3,\), not \(64,\)",
         ),
         (lambda state: state | {"features.0.bias": "no"}, r"features.0.bias has shape \(\)"),
-        (lambda state: state | {"features.0.bias": torch.full((64,), torch.nan)}, "not finite"),
+        (lambda state: state | {"features.0.bias": torch.full((64,), torch.nan)}, "are not finite"),
         (lambda _: [1], "holds a list"),
     ],
 )
@@ -171,6 +171,22 @@ def test_a_damaged_file_in_the_cache_is_refused(percept: Run, tmp_path: Path, sm
     done = percept("compare", *PAIR, "--weights=torchvision", TORCH_HOME=str(tmp_path))
     assert done.returncode == 2
     assert "wrong hash" in done.stderr and "delete it" in done.stderr
+
+
+def test_a_mirrors_name_must_tell_the_hash(percept: Run, tmp_path: Path) -> None:
+    done = percept(
+        "weights", "fetch", "torchvision",
+        PERCEPT_TORCHVISION_URL="http://127.0.0.1:9/vgg19.pth", TORCH_HOME=str(tmp_path),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "must end like vgg19-dcbb9e9d.pth" in done.stderr
+
+
+def test_a_cache_that_cannot_be_made_is_one_line(percept: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = percept("weights", "fetch", "torchvision", TORCH_HOME=str(tmp_path / "file"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cannot download" in done.stderr
 
 
 def test_without_a_network_one_line_says_how_to_place_the_file(

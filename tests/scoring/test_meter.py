@@ -160,15 +160,15 @@ def test_crops_and_tiles_give_what_the_whole_frame_gives(
             )
 
 
-def test_pairs_measured_together_give_what_each_gives_alone() -> None:
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_pairs_measured_together_give_what_each_gives_alone(distance: str) -> None:
     rng = np.random.default_rng(3)
     images = [pixels("coffee.png")[:96, :96], pixels("chelsea.png")[:96, :96], REFERENCE]
     pairs = [(image, edited(rng, image)) for image in images] + [(REFERENCE, CANDIDATE)]
-    together = Meter(Options())
+    together = Meter(Options(distance=distance))
     together._capacity = Capacity(width=128, height=128, batch=3, strips=False)
     for pair, measured in zip(pairs, together.measure(pairs), strict=True):
-        (alone,) = Meter(Options()).measure([pair])
-        assert measured.layers == pytest.approx(alone.layers, rel=1e-5)
+        assert measured.layers == pytest.approx(measure(*pair, distance=distance).layers, rel=1e-5)
 
 
 def test_a_remembered_reference_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def main() -> None:
                 f"bare network, batch {batch}, from memory": lambda: bare(images, batch),
                 "lpips (vgg), from files": lambda: run_lpips(model, pairs),
             },
-            rounds=3,
+            rounds=1,
         )
     percept = seconds["percept, from files"]
     rows = [

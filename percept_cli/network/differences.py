@@ -85,7 +85,7 @@ def strip_rows(width: int) -> int:
 def tap_differences(
     network: VGG19,
     base: Tensor,
-    change: Tensor,
+    other: Tensor,
     layers: Collection[str],
     tap: Tap,
     rows: int | None = None,
@@ -93,14 +93,10 @@ def tap_differences(
 ) -> None:
     """Give `tap` the features of each of these layers, strip by strip from top to bottom.
 
-    `base` holds N×3×H×W images in [0, 1] and `change` what must be added to them for the other
-    images. A strip has `rows` rows of the image, all of them by default. A `memory` serves runs
-    with the same base, layers and rows.
+    Both hold N×3×H×W images, uint8 in 0..255 or floating point in [0, 1]. A strip has `rows` rows
+    of the image, all of them by default. A `memory` serves runs with the same base and rows.
     """
-    dtype = network.mean.dtype
-    f = ((base - network.mean) / network.std).to(dtype)
-    d = (change / network.std).to(dtype)
-    strips = _cut(f, d, rows or f.shape[2])
+    strips = _cut(network, base, other, rows or base.shape[2])
     for layer, tapped in _plan(network.steps, layers):
         if layer.kind == "conv":
             strips = _convolved(strips, layer.name, *network.parameters_of(layer.name), memory)
@@ -135,12 +131,18 @@ def _plan(steps: tuple[Layer, ...], layers: Collection[str]) -> Iterator[tuple[L
             yield step, wanted
 
 
-def _cut(f: Tensor, d: Tensor, rows: int) -> Iterator[Strip]:
-    total = f.shape[2]
+def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int) -> Iterator[Strip]:
+    """The images' strips, normalised one by one: whole images stay as small as they came."""
+    top_value = 255 if base.dtype == torch.uint8 else 1
+    first_weight, _ = network.parameters_of("conv1_1")
+    layout = torch.contiguous_format if first_weight.is_contiguous() else torch.channels_last
+    dtype, total = network.mean.dtype, base.shape[2]
+    exact = torch.promote_types(dtype, torch.float32)
     for top in range(0, total, rows):
-        parts = f[:, :, top : top + rows], d[:, :, top : top + rows]
-        strip = _room_for(f, parts[0].shape[2], f.shape[3], top, total)
-        for room, part in zip(strip.own(), parts, strict=True):
+        x, y = (image[:, :, top : top + rows].to(exact) for image in (base, other))
+        f = ((x / top_value - network.mean) / network.std).to(dtype, memory_format=layout)
+        strip = _room_for(f, f.shape[2], f.shape[3], top, total)
+        for room, part in zip(strip.own(), (f, (y - x) / top_value / network.std), strict=True):
             room.copy_(part)
         yield strip
 

@@ -146,7 +146,7 @@ class Meter:
         streams = self._capacity.strips and LAYERS[self.options.deepest].kind != "fc"
         rows = strip_rows(base.shape[3]) if streams else None
         memory = self._memory(jobs)
-        tap_differences(self._network, base, other - base, self.options.layers, tap, rows, memory)
+        tap_differences(self._network, base, other, self.options.layers, tap, rows, memory)
 
     def _memory(self, jobs: Sequence[tuple[_Pair, Crop]]) -> Memory | None:
         """What is known of the one reference, where the network sees the whole of it."""
@@ -165,10 +165,7 @@ class Meter:
         return self._remembered[1]
 
     def _images(self, parts: list[Pixels]) -> Tensor:
-        images = torch.from_numpy(np.stack(parts)).to(self.device).permute(0, 3, 1, 2)
-        images = images.float() / 255 if parts[0].dtype == np.uint8 else images
-        layout = torch.contiguous_format if self._capacity.strips else torch.channels_last
-        return images.contiguous(memory_format=layout)
+        return torch.from_numpy(np.stack(parts)).to(self.device).permute(0, 3, 1, 2)
 
     def _finished(self, sums: dict[str, Sums]) -> Measurement:
         weights = self.options.layer_weights

@@ -18,7 +18,7 @@ SPATIAL = tuple(name for name in ORDER if LAYERS[name].kind != "fc")
 
 
 def tapped(
-    network: VGG19, base: Tensor, change: Tensor, layers: tuple[str, ...], rows: int | None = None
+    network: VGG19, base: Tensor, other: Tensor, layers: tuple[str, ...], rows: int | None = None
 ) -> dict[str, tuple[Tensor, Tensor]]:
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in layers}
 
@@ -27,28 +27,28 @@ def tapped(
         found[name].append((f.clone(), d.clone()))
 
     with torch.inference_mode():
-        tap_differences(network, base, change, layers, tap, rows)
+        tap_differences(network, base, other, layers, tap, rows)
     return {
         name: (torch.cat([f for f, _ in parts], 2), torch.cat([d for _, d in parts], 2))
         for name, parts in found.items()
     }
 
 
-def change(strength: float) -> Tensor:
+def noisy(strength: float) -> Tensor:
     torch.manual_seed(0)
     base = photograph()
-    return (base + strength * torch.randn(base.shape)).clamp(0, 1) - base
+    return (base + strength * torch.randn(base.shape)).clamp(0, 1)
 
 
 @pytest.mark.parametrize("strength", [0.3, 1e-2, 1e-4])
 def test_differences_are_as_exact_as_their_size_allows(strength: float) -> None:
     network = VGG19(load("bundled"), "pool5")
     double = copy.deepcopy(network).double()
-    base, added = photograph(), change(strength)
-    ours = tapped(network, base, added, SPATIAL, rows=12)
+    base, other = photograph(), noisy(strength)
+    ours = tapped(network, base, other, SPATIAL, rows=12)
     with torch.inference_mode():
         before = dict(copied(double, base.double()))
-        after = dict(copied(double, base.double() + added.double()))
+        after = dict(copied(double, other.double()))
     for name in SPATIAL:
         f, d = ours[name]
         assert (f - before[name]).norm() / before[name].norm() < 1e-5, name
@@ -66,8 +66,8 @@ def copied(network: VGG19, images: Tensor) -> list[tuple[str, Tensor]]:
 def test_it_does_not_matter_where_strips_end(rows: int) -> None:
     network = VGG19(load("bundled"), "conv4_1")
     layers = ("conv1_1", "relu1_2", "pool1", "conv2_1", "relu2_2", "pool3", "conv4_1")
-    base, added = photograph()[..., :99, :], change(0.1)[..., :99, :]
-    whole, stripped = (tapped(network, base, added, layers, r) for r in (None, rows))
+    base, other = photograph()[..., :99, :], noisy(0.1)[..., :99, :]
+    whole, stripped = (tapped(network, base, other, layers, r) for r in (None, rows))
     for name in layers:
         for ours, theirs in zip(stripped[name], whole[name], strict=True):
             assert ours.shape == theirs.shape
@@ -77,7 +77,7 @@ def test_it_does_not_matter_where_strips_end(rows: int) -> None:
 def test_equal_pixels_give_exactly_zero() -> None:
     network = VGG19(load("bundled"), "pool5")
     base = photograph()
-    for name, (_, d) in tapped(network, base, torch.zeros_like(base), SPATIAL, 12).items():
+    for name, (_, d) in tapped(network, base, base.clone(), SPATIAL, 12).items():
         assert not d.any(), name
 
 
@@ -85,11 +85,11 @@ def test_fully_connected_layers_differ_as_in_torchvisions_order() -> None:
     weights = random_weights()
     network = VGG19(weights, "fc8")
     layers = ("conv5_4", "fc6", "fc7", "fc8")
-    base, added = photograph(), change(0.1)
-    ours = tapped(network, base, added, layers)
+    base, other = photograph(), noisy(0.1)
+    ours = tapped(network, base, other, layers)
     with torch.inference_mode():
         before = {n: f.clone() for n, f in network.features(base, layers)}
-        after = {n: f.clone() for n, f in network.features(base + added, layers)}
+        after = {n: f.clone() for n, f in network.features(other, layers)}
     for name in layers:
         exact = after[name] - before[name]
         assert ours[name][1].shape == exact.shape
@@ -98,11 +98,11 @@ def test_fully_connected_layers_differ_as_in_torchvisions_order() -> None:
 
 def test_a_batch_gives_what_single_images_give() -> None:
     network = VGG19(load("bundled"), "conv3_1").to(memory_format=torch.channels_last)
-    base, added = photograph()[..., :64, :64], change(0.1)[..., :64, :64]
-    pair = torch.cat((base, base.flip(3))), torch.cat((added, added.flip(3)))
+    base, other = photograph()[..., :64, :64], noisy(0.1)[..., :64, :64]
+    pair = torch.cat((base, base.flip(3))), torch.cat((other, other.flip(3)))
     pair = tuple(x.contiguous(memory_format=torch.channels_last) for x in pair)
     _, together = tapped(network, *pair, ("conv3_1",))["conv3_1"]
-    for place, x in enumerate((added, added.flip(3))):
+    for place, x in enumerate((other, other.flip(3))):
         _, alone = tapped(network, pair[0][place : place + 1], x, ("conv3_1",))["conv3_1"]
         assert (together[place] - alone[0]).norm() < 1e-5 * alone.norm()
 
@@ -117,8 +117,17 @@ def test_a_remembered_base_is_not_computed_again(monkeypatch: pytest.MonkeyPatch
     for _ in range(2):
         with torch.inference_mode():
             tap_differences(
-                network, base, change(0.1), ("conv2_1",),
+                network, base, noisy(0.1), ("conv2_1",),
                 lambda _, __, ___, d: taken.append(d.clone()), None, memory,
             )  # fmt: skip
     assert len(calls) == 2 * 3 + 3
     assert torch.equal(*taken)
+
+
+def test_bytes_and_fractions_are_the_same_image() -> None:
+    network = VGG19(load("bundled"), "conv2_1")
+    pair = photograph(), noisy(0.1)
+    bytes_ = [(x * 255).round().to(torch.uint8) for x in pair]
+    _, expected = tapped(network, bytes_[0] / 255, bytes_[1] / 255, ("conv2_1",))["conv2_1"]
+    _, found = tapped(network, *bytes_, ("conv2_1",))["conv2_1"]
+    assert (found - expected).norm() < 1e-5 * expected.norm()

@@ -32,6 +32,22 @@ Tap = Callable[[str, int, Tensor, Tensor], None]
 """Takes a layer's name, the first row, and feature and change from there on, both N×C×H×W."""
 
 
+class Window(NamedTuple):
+    """The only positions that can differ: from left and top up to, not with, right and bottom."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def at(self, layer: Layer) -> Window:
+        """Positions of the layer that see a pixel of this window of the image."""
+        left, top = (max(start - layer.reach_after, 0) for start in self[:2])
+        right, bottom = (end + layer.reach_before for end in self[2:])
+        side = layer.stride
+        return Window(left // side, top // side, -(-right // side), -(-bottom // side))
+
+
 class Strip(NamedTuple):
     """Feature and change of some rows of a layer, N×C×H×W."""
 
@@ -90,16 +106,22 @@ def tap_differences(
     tap: Tap,
     rows: int | None = None,
     memory: Memory | None = None,
+    changed: Window | None = None,
 ) -> None:
     """Give `tap` the features of each of these layers, strip by strip from top to bottom.
 
     Both hold N×3×H×W images, uint8 in 0..255 or floating point in [0, 1]. A strip has `rows` rows
     of the image, all of them by default. A `memory` serves runs with the same base and rows.
+    Outside the window `changed` all images are equal to the base.
     """
+    changed = changed or Window(0, 0, base.shape[3], base.shape[2])
     strips = _cut(network, base, other, rows or base.shape[2])
     for layer, tapped in _plan(network.steps, layers):
         if layer.kind == "conv":
-            strips = _convolved(strips, layer.name, *network.parameters_of(layer.name), memory)
+            convolution = _Convolution(
+                layer.name, *network.parameters_of(layer.name), memory, changed.at(layer)
+            )
+            strips = _convolved(strips, convolution)
         elif layer.kind == "relu":
             strips = _rectified(strips)
         elif layer.kind == "pool":
@@ -147,10 +169,14 @@ def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int) -> Iterator[Str
         yield strip
 
 
+def _layout(like: Tensor) -> torch.memory_format:
+    last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def _room_for(like: Tensor, rows: int, width: int, top: int, total: int) -> Strip:
     """A padded strip to be filled, with the other sizes and the memory format of `like`."""
-    last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
-    layout = torch.channels_last if last else torch.contiguous_format
+    layout = _layout(like)
     around = (1 if top == 0 else 2) + (top + rows == total)
     shape = (like.shape[0], like.shape[1], rows + around, width)
     f, d = (
@@ -160,16 +186,45 @@ def _room_for(like: Tensor, rows: int, width: int, top: int, total: int) -> Stri
     return Strip(f, d, top, total, padded=True)
 
 
-def _convolved(
-    strips: Iterator[Strip], name: str, weight: Tensor, bias: Tensor, memory: Memory | None
-) -> Iterator[Strip]:
-    no_bias = torch.zeros_like(bias)
+class _Convolution(NamedTuple):
+    """A convolution of a feature and its change."""
+
+    layer: str
+    weight: Tensor
+    bias: Tensor
+    memory: Memory | None
+    changed: Window
+
+    def of(self, strip: Strip) -> Strip:
+        """The strip of the outcome that a strip with its room filled is enough for."""
+        feature = partial(convolve, strip.f, self.weight, self.bias)
+        top = max(strip.top - 1, 0)
+        f = self.memory.recall(self.layer, top, feature) if self.memory else feature()
+        return Strip(f, self._change(strip.d, top), top, strip.total)
+
+    def _change(self, d: Tensor, top: int) -> Tensor:
+        """The change, computed only where it can be other than 0; N×C×(H+2)×W → N×K×H×W."""
+        no_bias, width = torch.zeros_like(self.bias), d.shape[3]
+        first, last = self.changed.top - top, self.changed.bottom - top
+        rows = slice(max(first, 0), min(max(last, 0), d.shape[2] - 2))
+        left, right = max(self.changed.left, 0), min(self.changed.right, width)
+        if (rows.start, rows.stop, left, right) == (0, d.shape[2] - 2, 0, width):
+            return convolve(d, self.weight, no_bias)
+        shape = d.shape[0], self.weight.shape[0], d.shape[2] - 2, width
+        change = d.new_zeros(shape).contiguous(memory_format=_layout(d))
+        if rows.start < rows.stop:
+            seen = slice(max(left - 1, 0), min(right + 1, width))
+            part = convolve(d[:, :, rows.start : rows.stop + 2, seen], self.weight, no_bias)
+            own = slice(left - seen.start, right - seen.start)
+            change[:, :, rows, left:right] = part[..., own]
+        return change
+
+
+def _convolved(strips: Iterator[Strip], convolution: _Convolution) -> Iterator[Strip]:
     behind: tuple[Tensor, ...] = ()
     for strip in strips:
         behind = _surround(strip, behind)
-        outcome = []
-        if strip.f.shape[2] > 2:
-            outcome = [_convolve(strip, name, weight, (bias, no_bias), memory)]
+        outcome = [convolution.of(strip)] if strip.f.shape[2] > 2 else []
         del strip
         while outcome:
             yield outcome.pop()
@@ -182,15 +237,6 @@ def _surround(strip: Strip, behind: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if strip.is_last:
             x[:, :, -1] = 0
     return () if strip.is_last else (strip.f[:, :, -2:].clone(), strip.d[:, :, -2:].clone())
-
-
-def _convolve(
-    strip: Strip, name: str, weight: Tensor, biases: tuple[Tensor, Tensor], memory: Memory | None
-) -> Strip:
-    feature = partial(convolve, strip.f, weight, biases[0])
-    top = max(strip.top - 1, 0)
-    f = memory.recall(name, top, feature) if memory else feature()
-    return Strip(f, convolve(strip.d, weight, biases[1]), top, strip.total)
 
 
 def _rectified(strips: Iterator[Strip]) -> Iterator[Strip]:
@@ -209,7 +255,8 @@ def _rectify(f: Tensor, d: Tensor, out: tuple[Tensor, Tensor]) -> None:
     Where f > 0 the change is max(d, −f), elsewhere max(f + d, 0).
     """
     torch.clamp_min(f, 0, out=out[0])
-    torch.maximum(f.clamp_max(0).add_(d), out[0].neg(), out=out[1])
+    torch.neg(out[0], out=out[1])
+    torch.maximum(f.clamp_max(0).add_(d), out[1], out=out[1])
 
 
 def _pooled(strips: Iterator[Strip]) -> Iterator[Strip]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from percept_cli.inputs.images import Pixels, unit_range
-from percept_cli.network.differences import Memory, strip_rows, tap_differences
+from percept_cli.network.differences import Memory, Window, strip_rows, tap_differences
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.scales import applied
@@ -146,7 +146,8 @@ class Meter:
         streams = self._capacity.strips and LAYERS[self.options.deepest].kind != "fc"
         rows = strip_rows(base.shape[3]) if streams else None
         memory = self._memory(jobs)
-        tap_differences(self._network, base, other, self.options.layers, tap, rows, memory)
+        changed = _window([crop for _, crop in jobs])
+        tap_differences(self._network, base, other, self.options.layers, tap, rows, memory, changed)
 
     def _memory(self, jobs: Sequence[tuple[_Pair, Crop]]) -> Memory | None:
         """What is known of the one reference, where the network sees the whole of it."""
@@ -205,6 +206,18 @@ def _owned(crop: Crop, stride: int, row: int, shape: Sequence[int]) -> _Part | N
         slice(top - first_row, bottom - first_row),
         slice(left - first_column, right - first_column),
     )
+
+
+def _window(crops: Sequence[Crop]) -> Window | None:
+    """What can differ in any of these crops, counted from the first pixel each sees."""
+    found = []
+    for seen, changed in ((crop.seen, crop.changed) for crop in crops):
+        if changed is None:
+            return None
+        left, top = changed.left - seen.left, changed.top - seen.top
+        found.append((left, top, left + changed.width, top + changed.height))
+    lefts, tops, rights, bottoms = zip(*found, strict=True)
+    return Window(min(lefts), min(tops), max(rights), max(bottoms))
 
 
 def _cut(image: Pixels, part: Rectangle) -> Pixels:

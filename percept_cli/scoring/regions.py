@@ -9,7 +9,7 @@ that its positions' receptive fields reach into. At the borders of the image its
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class Crop:
 
     seen: Rectangle
     own: Rectangle
+    changed: Rectangle | None = None
+    """Holds all changed pixels that are seen, where that is known."""
 
 
 def crops(
@@ -69,15 +71,15 @@ def crops(
     if sum(map(_cost, parts)) >= _cost(Crop(whole, whole)):
         parts = [Crop(whole, whole)]
     owned = (piece for part in parts for piece in _tiles(part.own, layer.stride, tile))
-    return [_crop(own, layer, size) for own in owned]
+    return [_with_changed(_crop(own, layer, size), changed, layer.stride) for own in owned]
 
 
 def changed_cells(reference: NDArray[Any], candidate: NDArray[Any], side: int) -> Blocks:
     """Which cells of `side` × `side` pixels differ: two H×W×3 images → a flag per cell."""
-    differs = (reference != candidate).any(axis=2)
-    height, width = differs.shape
+    height, width, channels = reference.shape
+    differs = (reference != candidate).reshape(height, width * channels)
     rows = np.logical_or.reduceat(differs, np.arange(0, height, side), axis=0)
-    return np.logical_or.reduceat(rows, np.arange(0, width, side), axis=1)
+    return np.logical_or.reduceat(rows, np.arange(0, width * channels, side * channels), axis=1)
 
 
 def affected_cells(changed: Blocks, layer: Layer) -> Blocks:
@@ -149,6 +151,23 @@ def _crop(own: Rectangle, layer: Layer, size: tuple[int, int]) -> Crop:
         min(_ceil(own.bottom - side + layer.reach_after + 1, side), size[1]),
     )
     return Crop(seen, own)
+
+
+def _with_changed(crop: Crop, changed: Blocks, side: int) -> Crop:
+    """The crop, knowing the rectangle around the flagged cells that it sees."""
+    seen = crop.seen
+    cells = changed[seen.top // side : _ceil(seen.bottom, side) // side]
+    cells = cells[:, seen.left // side : _ceil(seen.right, side) // side]
+    rows, columns = (np.flatnonzero(cells.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return replace(crop, changed=Rectangle(seen.left, seen.top, seen.left, seen.top))
+    around = Rectangle(
+        seen.left + int(columns[0]) * side,
+        seen.top + int(rows[0]) * side,
+        min(seen.left + int(columns[-1] + 1) * side, seen.right),
+        min(seen.top + int(rows[-1] + 1) * side, seen.bottom),
+    )
+    return replace(crop, changed=around)
 
 
 def _ceil(value: int, side: int) -> int:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from percept_cli.inputs.images import Pixels
 from percept_cli.scoring import meter
-from percept_cli.scoring.meter import Meter
+from percept_cli.scoring.meter import Measurement, Meter
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.regions import Crop, Rectangle
 
@@ -44,7 +44,7 @@ def edited(image: Pixels) -> Pixels:
     return image
 
 
-def full_frame(pair: tuple[Pixels, Pixels], scorer: Meter) -> None:
+def full_frame(pair: tuple[Pixels, Pixels], scorer: Meter) -> list[Measurement]:
     """Measure with the whole frame as one crop."""
     choose = meter.crops
 
@@ -54,7 +54,7 @@ def full_frame(pair: tuple[Pixels, Pixels], scorer: Meter) -> None:
 
     meter.crops = whole  # type: ignore[assignment]
     try:
-        scorer.measure([pair])
+        return scorer.measure([pair])
     finally:
         meter.crops = choose
 

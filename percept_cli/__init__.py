@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from percept_cli.errors import PerceptError
@@ -67,5 +66,7 @@ def __getattr__(name: str) -> Any:
 
         return PerceptualLoss
     if name == "__version__":
+        from importlib import metadata
+
         return metadata.version("percept-cli")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

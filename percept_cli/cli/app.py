@@ -7,7 +7,6 @@ import os
 import sys
 import traceback
 import warnings
-from importlib import metadata
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -35,7 +34,9 @@ app.add_typer(weights.app, name="weights")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"percept {metadata.version('percept-cli')}")
+        from percept_cli import __version__
+
+        typer.echo(f"percept {__version__}")
         raise typer.Exit()
 
 

@@ -6,7 +6,6 @@ from pathlib import Path, PurePath
 
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
-from percept_cli.outputs.heatmap import save_heatmap
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scored
 
@@ -34,6 +33,8 @@ class Heatmaps:
         """Write a pair's heat map, if it has one."""
         if scored.map is None or scored.candidate is None:
             return
+        from percept_cli.outputs.heatmap import save_heatmap
+
         path = self._target if self._single else self._path(pair)
         if path.exists() and any(p and p.samefile(path) for p in (pair.reference, pair.candidate)):
             raise OutputError(f"{shown(path)} is an image of this pair: name another folder")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS, relative_cost
-from percept_cli.outputs.console import Console, plain_table
 
 
 def layers() -> None:
@@ -13,6 +12,8 @@ def layers() -> None:
 
     Example: percept layers
     """
+    from percept_cli.outputs.console import Console, plain_table
+
     columns = ("layer", "channels", "stride", "receptive field", "smallest image", "cost")
     table = plain_table(*columns, "default", right=columns)
     for layer in LAYERS.values():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PATIENCE = 1.0
 """Seconds before progress is shown."""
@@ -18,11 +16,15 @@ T = TypeVar("T")
 
 def with_progress(items: Iterable[T], total: int | None) -> Iterator[T]:
     """The items, while a bar on stderr says how many have come."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield from items
         return
-    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    console = Console(stderr=True)
+    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), Remaining())
     with ExitStack() as shown:
         bar = Progress(*columns, console=console, transient=True)
         task = bar.add_task("comparing", total=total)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.network import weights as sources
-from percept_cli.outputs.console import Console
 
 app = typer.Typer(help="List the weights percept can use, or fetch them.", rich_markup_mode=None)
 
@@ -23,6 +20,11 @@ def weights(context: typer.Context) -> None:
     """
     if context.invoked_subcommand:
         return
+    from rich.table import Table
+    from rich.text import Text
+
+    from percept_cli.outputs.console import Console
+
     table = Table.grid(padding=(0, 2))
     for known in sources.known_weights():
         there = known.path.is_file()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageOps
 
-from percept_cli.errors import PerceptError, shown
+from percept_cli.errors import PerceptError
+from percept_cli.inputs.files import background_colour, check_pixels, orientation, reason_of
 
 Pixels = NDArray[Any]
 """H×W×3 red, green, blue: uint8 in 0..255, or float32 in 0..1 from files of more than 8 bits."""
@@ -59,69 +58,6 @@ def unit_range(pixels: Pixels) -> NDArray[np.float32]:
     return np.divide(pixels, 255 if pixels.dtype == np.uint8 else 1, dtype=np.float32)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's content; PerceptError if there is none to read."""
-    name = shown(path)
-    try:
-        str(path).encode("utf-8")
-        mode = path.stat().st_mode
-        if S_ISDIR(mode):
-            raise PerceptError(f"{name}: a folder where an image is expected: name a file")
-        if not S_ISREG(mode):
-            raise PerceptError(f"{name}: not a regular file: name an image file")
-        content = path.read_bytes()
-    except UnicodeEncodeError as error:
-        raise PerceptError(f"{name}: the file name is not UTF-8: rename the file") from error
-    except ValueError as error:
-        raise PerceptError(f"{name!r}: no path has such a character: check it") from error
-    except FileNotFoundError as error:
-        if path.is_symlink():
-            raise PerceptError(f"{name}: broken symbolic link: restore its target") from error
-        raise PerceptError(f"{name}: no such file: check the path") from error
-    except OSError as error:
-        reason = error.strerror
-        raise PerceptError(f"{name}: cannot be read ({reason}): check its rights") from error
-    if not content:
-        raise PerceptError(f"{name}: the file is empty: write it again")
-    return content
-
-
-def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
-    """The image with its header read; PerceptError if it is none or has too many pixels."""
-    try:
-        image = Image.open(io.BytesIO(content))
-    except UnidentifiedImageError as error:
-        raise PerceptError(f"{name}: not an image of a kind Pillow reads: convert it") from error
-    except Image.DecompressionBombError as error:
-        raise PerceptError(
-            f"{name}: more pixels than Pillow opens: set PIL.Image.MAX_IMAGE_PIXELS = None first"
-        ) from error
-    except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
-        raise PerceptError(f"{name}: damaged image ({_reason(error)}): write it again") from error
-    check_pixels(image.size, name, max_pixels)
-    return image
-
-
-def size_of(content: bytes, name: str, max_pixels: int) -> tuple[int, int]:
-    """Width and height as shown, without decoding; PerceptError where the file's sums are wrong."""
-    image = opened(content, name, max_pixels)
-    try:
-        image.verify()
-    except Exception as error:  # As above.
-        raise PerceptError(f"{name}: damaged image ({_reason(error)}): write it again") from error
-    # To look for EXIF at the end of a PNG file would mean to decode it.
-    turnable = image.format != "PNG" or "exif" in image.info
-    if turnable and orientation(opened(content, name, max_pixels)) > 4:
-        return image.height, image.width
-    return image.size
-
-
-def orientation(image: Image.Image) -> int:
-    """How the image is to be turned: 1 not at all, 5 to 8 with its sides exchanged."""
-    stored: int = image.getexif().get(0x0112, 1)
-    return stored if stored in range(1, 9) else 1
-
-
 def decoded(image: Image.Image, name: str, background: str) -> Picture:
     """The image as it looks on that background; PerceptError if it is damaged."""
     try:
@@ -131,11 +67,12 @@ def decoded(image: Image.Image, name: str, background: str) -> Picture:
     except MemoryError as error:
         raise PerceptError(f"{name}: not enough memory to decode it: free some") from error
     except Exception as error:  # Pillow's decoders raise anything at all on broken data.
-        raise PerceptError(f"{name}: damaged image ({_reason(error)}): write it again") from error
+        raise PerceptError(f"{name}: damaged image ({reason_of(error)}): write it again") from error
 
 
-def from_array(array: NDArray[Any], name: str, background: str, max_pixels: int) -> Picture:
+def from_array(source: ArrayLike, name: str, background: str, max_pixels: int) -> Picture:
     """H×W or H×W×(1, 3, 4) array, uint8 in 0..255 or floating point in 0..1 → its picture."""
+    array = np.asarray(source)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
@@ -157,34 +94,6 @@ def from_array(array: NDArray[Any], name: str, background: str, max_pixels: int)
     alpha, behind = array[..., 3:], np.array(background_colour(background), np.float32) / 255
     composited = array[..., :3] * alpha + behind * (1 - alpha)
     return Picture(composited, (f"transparency composited on {background}",))
-
-
-def background_colour(background: str) -> tuple[int, int, int]:
-    """Red, green, blue in 0..255 of a colour's name or #hex; PerceptError if it is none."""
-    try:
-        colour = ImageColor.getrgb(background)
-        if len(colour) > 3:
-            raise ValueError("a background is opaque")
-    except ValueError as error:
-        raise PerceptError(
-            f"unknown background {background!r}: give a colour's name such as white, or #rrggbb"
-        ) from error
-    return colour[0], colour[1], colour[2]
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    """PerceptError if a width and height make more than max_pixels."""
-    width, height = size
-    if width * height > max_pixels:
-        raise PerceptError(
-            f"{name}: {width}x{height} is {width * height} pixels, over --max-pixels {max_pixels}: "
-            "raise it if you trust the file"
-        )
 
 
 def _looks(image: Image.Image, background: str) -> Picture:
@@ -261,6 +170,6 @@ def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]
         srgb = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        return image, [f"ICC profile ignored ({_reason(error)})"]
+        return image, [f"ICC profile ignored ({reason_of(error)})"]
     assert converted is not None
     return converted, [f"ICC profile {name} converted to sRGB"]

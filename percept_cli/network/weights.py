@@ -12,7 +12,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +72,8 @@ def torchvision_path() -> Path:
 
 def bundled_path() -> Path:
     """Where the bundled weights are installed; only this file of their package is ever read."""
+    from importlib import metadata
+
     try:
         files = metadata.files(BUNDLED_PACKAGE) or []
     except metadata.PackageNotFoundError:

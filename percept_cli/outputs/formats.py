@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from percept_cli.errors import PerceptError
-from percept_cli.outputs.csv_writer import CsvWriter
-from percept_cli.outputs.json_writers import JsonLinesWriter, JsonWriter
-from percept_cli.outputs.table_writer import TableWriter
 from percept_cli.results import Result, Settings, Summary
 
 
@@ -34,13 +31,16 @@ def writer_for(
     form: str, stream: TextIO, settings: Callable[[], Settings], limit: int = 0
 ) -> Writer:
     """The writer of that format on that stream; `limit` is the most rows of a table, 0 for all."""
-    writers: dict[str, Callable[[TextIO, Callable[[], Settings]], Writer]] = {
-        "table": partial(TableWriter, limit=limit),
-        "csv": CsvWriter,
-        "json": JsonWriter,
-        "jsonl": JsonLinesWriter,
-    }
-    return writers[form](stream, settings)
+    module, name = {
+        "table": ("table_writer", "TableWriter"),
+        "csv": ("csv_writer", "CsvWriter"),
+        "json": ("json_writers", "JsonWriter"),
+        "jsonl": ("json_writers", "JsonLinesWriter"),
+    }[form]
+    # Only what is needed is imported: a table takes longer to import than to write.
+    make = getattr(import_module(f"percept_cli.outputs.{module}"), name)
+    writer: Writer = make(stream, settings, limit) if form == "table" else make(stream, settings)
+    return writer
 
 
 def format_for(form: str | None, output: Path | None) -> str | None:

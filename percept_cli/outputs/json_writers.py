@@ -29,30 +29,33 @@ class JsonLinesWriter:
         self._line({"version": VERSION, "settings": settings, "summary": summary.document()})
 
     def _line(self, document: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        self._stream.write(_text(document) + "\n")
         self._stream.flush()
 
 
 class JsonWriter:
-    """One document, written at the end."""
+    """One document, written at the end, with a line per pair."""
 
     def __init__(self, stream: TextIO, settings: Callable[[], Settings]) -> None:
         self._stream = stream
         self._settings = settings
-        self._pairs: list[dict[str, Any]] = []
+        self._pairs: list[str] = []
 
     def write(self, result: Result) -> None:
         """Keep the result."""
-        self._pairs.append(result.document())
+        self._pairs.append(_text(result.document()))
 
     def close(self, summary: Summary) -> None:
         """Write the document."""
-        document = {
-            "version": VERSION,
-            "settings": self._settings().document(),
-            "pairs": self._pairs,
-            "summary": summary.document(),
-        }
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2)
-        self._stream.write(text + "\n")
+        pairs = ",\n".join(self._pairs)
+        self._stream.write(
+            f'{{"version": {VERSION},\n'
+            f'"settings": {_text(self._settings().document())},\n'
+            f'"pairs": [\n{pairs}\n],\n'
+            f'"summary": {_text(summary.document())}}}\n'
+        )
         self._stream.flush()
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from percept_cli.errors import PerceptError, shown
-from percept_cli.inputs import images
-from percept_cli.inputs.images import Picture
+from percept_cli.inputs import files
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.options import Options
 
-Source = str | os.PathLike[str] | Image.Image | NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from percept_cli.inputs.images import Picture
+
+Source: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, "NDArray[Any]"]
 """An image: a path, a Pillow image, or an array as images.from_array takes."""
 
 
@@ -36,7 +38,7 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     """Read two images; PerceptError names the one that cannot be used and says why."""
     left, right = _File.of(reference), _File.of(candidate)
     if left and right and left.content == right.content:
-        size = images.size_of(right.content, right.name, options.max_pixels)
+        size = files.size_of(right.content, right.name, options.max_pixels)
         return Loaded(_evaluated(size, size, right.name, options), None)
     before = _decoded(left or reference, "reference", options)
     after = _decoded(right or candidate, "candidate", options)
@@ -63,17 +65,22 @@ class _File:
         if not isinstance(source, str | os.PathLike):
             return None
         path = Path(source)
-        return cls(shown(path), images.read_bytes(path))
+        return cls(shown(path), files.read_bytes(path))
 
 
 def _decoded(source: Source | _File, role: str, options: Options) -> Picture:
+    # Equal files need no numpy.
+    from percept_cli.inputs import images
+
     if isinstance(source, _File):
-        image = images.opened(source.content, source.name, options.max_pixels)
+        image = files.opened(source.content, source.name, options.max_pixels)
         return images.decoded(image, source.name, options.background)
     if isinstance(source, Image.Image):
-        images.check_pixels(source.size, role, options.max_pixels)
+        files.check_pixels(source.size, role, options.max_pixels)
         return images.decoded(source, role, options.background)
-    return images.from_array(np.asarray(source), role, options.background, options.max_pixels)
+    return images.from_array(
+        cast("NDArray[Any]", source), role, options.background, options.max_pixels
+    )
 
 
 def _evaluated(

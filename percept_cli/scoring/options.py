@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from percept_cli.errors import PerceptError
-from percept_cli.inputs.images import background_colour
+from percept_cli.inputs.files import background_colour
 from percept_cli.network import layers
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import Layer

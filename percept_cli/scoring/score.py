@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from percept_cli.errors import OutOfMemory, PerceptError, shown
-from percept_cli.inputs.images import Pixels
 from percept_cli.inputs.pairs import Pair
 from percept_cli.results import Result, Settings
-from percept_cli.scoring.load import Source, load
+from percept_cli.scoring.load import load
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
+    from percept_cli.inputs.images import Pixels
     from percept_cli.scoring.cells import Grid
+    from percept_cli.scoring.load import Source
     from percept_cli.scoring.meter import Measurement, Meter
 
 AHEAD = 2 * (os.cpu_count() or 1)
@@ -198,4 +198,6 @@ def _name(source: Source) -> str | None:
 
 @cache
 def _version(package: str) -> str:
+    from importlib import metadata
+
     return metadata.version(package)

@@ -11,15 +11,15 @@ from conftest import REFERENCES
 from PIL import Image, ImageCms
 
 from percept_cli.errors import PerceptError
-from percept_cli.inputs import images
+from percept_cli.inputs import files, images
 from percept_cli.inputs.images import Picture
 
 MAX = 10_000_000
 
 
 def read(path: Path, background: str = "white", max_pixels: int = MAX) -> Picture:
-    content = images.read_bytes(path)
-    opened = images.opened(content, path.name, max_pixels)
+    content = files.read_bytes(path)
+    opened = files.opened(content, path.name, max_pixels)
     return images.decoded(opened, path.name, background)
 
 
@@ -197,7 +197,7 @@ def test_every_kind_of_damage_is_one_error(photograph: Image.Image) -> None:
             for place in rng.integers(0, min(60, len(content)), 8):
                 content[place] = int(rng.integers(0, 256))
             try:
-                image = images.opened(bytes(content), "bad", MAX)
+                image = files.opened(bytes(content), "bad", MAX)
                 images.decoded(image, "bad", "white")
                 outcomes.add("read")
             except PerceptError as error:
@@ -208,7 +208,7 @@ def test_every_kind_of_damage_is_one_error(photograph: Image.Image) -> None:
 
 def test_unknown_background_is_refused() -> None:
     with pytest.raises(PerceptError, match="unknown background 'purplish'"):
-        images.background_colour("purplish")
+        files.background_colour("purplish")
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.png"
         make(path)
         with pytest.raises(PerceptError, match=f"{number}.png: {message}"):
-            images.read_bytes(path)
+            files.read_bytes(path)
 
 
 def test_equal_files_are_measured_as_they_are_shown(
@@ -232,14 +232,14 @@ def test_equal_files_are_measured_as_they_are_shown(
     exif[0x0112] = 8
     photograph.save(tmp_path / "a.jpg", exif=exif)
     content = (tmp_path / "a.jpg").read_bytes()
-    assert images.size_of(content, "a", MAX) == read(tmp_path / "a.jpg").size == (40, 60)
+    assert files.size_of(content, "a", MAX) == read(tmp_path / "a.jpg").size == (40, 60)
 
 
 def test_damage_in_equal_files_is_noticed(tmp_path: Path, photograph: Image.Image) -> None:
     photograph.save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     with pytest.raises(PerceptError, match="a: damaged image"):
-        images.size_of(content[: len(content) // 2], "a", MAX)
+        files.size_of(content[: len(content) // 2], "a", MAX)
 
 
 def test_an_odd_row_length_is_not_taken_for_sixteen_bits(tmp_path: Path) -> None:

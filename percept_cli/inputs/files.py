@@ -1,0 +1,103 @@
+"""An image file's bytes and what its header says; nothing here decodes, or needs numpy."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+
+from PIL import Image, ImageColor, UnidentifiedImageError
+
+from percept_cli.errors import PerceptError, shown
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's content; PerceptError if there is none to read."""
+    name = shown(path)
+    try:
+        str(path).encode("utf-8")
+        mode = path.stat().st_mode
+        if S_ISDIR(mode):
+            raise PerceptError(f"{name}: a folder where an image is expected: name a file")
+        if not S_ISREG(mode):
+            raise PerceptError(f"{name}: not a regular file: name an image file")
+        content = path.read_bytes()
+    except UnicodeEncodeError as error:
+        raise PerceptError(f"{name}: the file name is not UTF-8: rename the file") from error
+    except ValueError as error:
+        raise PerceptError(f"{name!r}: no path has such a character: check it") from error
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise PerceptError(f"{name}: broken symbolic link: restore its target") from error
+        raise PerceptError(f"{name}: no such file: check the path") from error
+    except OSError as error:
+        reason = error.strerror
+        raise PerceptError(f"{name}: cannot be read ({reason}): check its rights") from error
+    if not content:
+        raise PerceptError(f"{name}: the file is empty: write it again")
+    return content
+
+
+def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
+    """The image with its header read; PerceptError if it is none or has too many pixels."""
+    try:
+        image = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        raise PerceptError(f"{name}: not an image of a kind Pillow reads: convert it") from error
+    except Image.DecompressionBombError as error:
+        raise PerceptError(
+            f"{name}: more pixels than Pillow opens: set PIL.Image.MAX_IMAGE_PIXELS = None first"
+        ) from error
+    except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
+        raise PerceptError(f"{name}: damaged image ({reason_of(error)}): write it again") from error
+    check_pixels(image.size, name, max_pixels)
+    return image
+
+
+def size_of(content: bytes, name: str, max_pixels: int) -> tuple[int, int]:
+    """Width and height as shown, without decoding; PerceptError where the file's sums are wrong."""
+    image = opened(content, name, max_pixels)
+    try:
+        image.verify()
+    except Exception as error:  # As above.
+        raise PerceptError(f"{name}: damaged image ({reason_of(error)}): write it again") from error
+    # To look for EXIF at the end of a PNG file would mean to decode it.
+    turnable = image.format != "PNG" or "exif" in image.info
+    if turnable and orientation(opened(content, name, max_pixels)) > 4:
+        return image.height, image.width
+    return image.size
+
+
+def orientation(image: Image.Image) -> int:
+    """How the image is to be turned: 1 not at all, 5 to 8 with its sides exchanged."""
+    stored: int = image.getexif().get(0x0112, 1)
+    return stored if stored in range(1, 9) else 1
+
+
+def background_colour(background: str) -> tuple[int, int, int]:
+    """Red, green, blue in 0..255 of a colour's name or #hex; PerceptError if it is none."""
+    try:
+        colour = ImageColor.getrgb(background)
+        if len(colour) > 3:
+            raise ValueError("a background is opaque")
+    except ValueError as error:
+        raise PerceptError(
+            f"unknown background {background!r}: give a colour's name such as white, or #rrggbb"
+        ) from error
+    return colour[0], colour[1], colour[2]
+
+
+def check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """PerceptError if a width and height make more than max_pixels."""
+    width, height = size
+    if width * height > max_pixels:
+        raise PerceptError(
+            f"{name}: {width}x{height} is {width * height} pixels, over --max-pixels {max_pixels}: "
+            "raise it if you trust the file"
+        )
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what an exception says."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

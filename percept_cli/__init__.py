@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from percept_cli.errors import PerceptError
-from percept_cli.network.layers import DEFAULT_LAYERS, chosen
+from percept_cli.network.layers import chosen
 
 if TYPE_CHECKING:
     from percept_cli.network.loss import PerceptualLoss
@@ -20,18 +20,24 @@ def compare(
     reference: Source,
     candidate: Source,
     *,
-    layers: Sequence[str] | str = DEFAULT_LAYERS,
+    preset: str = "photo",
+    layers: Sequence[str] | str | None = None,
     layer_weights: Mapping[str, float] | None = None,
-    distance: str = "l2",
+    distance: str | None = None,
     raw: bool = False,
+    blur: float | None = None,
+    tolerance: int | None = None,
     weights: str = "bundled",
     resize: str = "reference",
     background: str = "white",
+    ignore: Sequence[str] = (),
     precision: str = "fp32",
     device: str = "auto",
     max_pixels: int = 200_000_000,
 ) -> Result:
     """Score one pair of images with the numbers of `percept compare`, whose options these are.
+
+    The preset decides what is None.
 
     An image is a path, a Pillow image, or an H×W, H×W×3 or H×W×4 array, uint8 in 0..255 or
     floating point in 0..1.
@@ -41,19 +47,23 @@ def compare(
     from percept_cli.scoring.options import Options
     from percept_cli.scoring.score import Scorer
 
-    options = Options(
-        layers=chosen(layers),
-        layer_weights=layer_weights or {},
+    options = Options.of(
+        preset,
+        layers=chosen(layers) if layers is not None else None,
+        layer_weights=layer_weights,
         distance=distance,
         raw=raw,
+        blur=blur,
+        tolerance=tolerance,
         weights=weights,
         resize=resize,
         background=background,
+        ignore=tuple(ignore),
         precision=precision,
         device=device,
         max_pixels=max_pixels,
     )
-    return Scorer(options).compare(reference, candidate)
+    return Scorer(options).compare(reference, candidate).result
 
 
 def __dir__() -> list[str]:

@@ -5,13 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 VERSION = 1
 """Version of the result document; raised when a field changes its meaning."""
 
-Status = Literal["identical", "compared", "missing", "new", "error"]
-STATUSES: tuple[Status, ...] = ("identical", "compared", "missing", "new", "error")
+Status = Literal["identical", "compared", "passed", "failed", "missing", "new", "error"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+Verdict = Literal["passed", "failed", "incomplete"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the evaluated image in which the images differ, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    peak: float
+    """Largest cell of the map in it, >= 0."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The largest values that pass a check; None judges nothing."""
+
+    peak: float | None = None
+    total: float | None = None
+    layers: Mapping[str, float] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """These thresholds as JSON has them."""
+        return {"peak": self.peak, "total": self.total, "layers": dict(self.layers)}
 
 
 @dataclass(frozen=True)
@@ -29,12 +56,22 @@ class Result:
     """Middle of that cell, x and y in pixels of the evaluated image."""
     layers: Mapping[str, float] = field(default_factory=dict)
     """Distance of each layer, in network order."""
+    regions: tuple[Region, ...] = ()
+    """Where the images differ most, by falling peak."""
     width: int | None = None
     """Width of the images as evaluated, in pixels."""
     height: int | None = None
     notes: tuple[str, ...] = ()
     """What was done to the images before they were compared."""
     error: str | None = None
+    thresholds: Thresholds | None = None
+    """What a check judged by."""
+    failures: tuple[str, ...] = ()
+    """Why a check fails; empty if it does not."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of this pair that differ from the run's."""
+    heatmap: str | None = None
+    """The heat map's file."""
 
     @property
     def name(self) -> str:
@@ -51,10 +88,15 @@ class Result:
             "peak": self.peak,
             "peak_at": list(self.peak_at) if self.peak_at else None,
             "layers": dict(self.layers),
+            "regions": [vars(region) for region in self.regions],
             "width": self.width,
             "height": self.height,
             "notes": list(self.notes),
             "error": self.error,
+            "thresholds": self.thresholds.document() if self.thresholds else None,
+            "failures": list(self.failures),
+            "overrides": dict(self.overrides),
+            "heatmap": self.heatmap,
         }
 
 
@@ -62,12 +104,15 @@ class Result:
 class Settings:
     """Everything needed to trust a run's numbers and to get them again."""
 
+    preset: str
     weights: str
     weights_sha256: str | None
     """None where no pair needed the network."""
     layers: tuple[str, ...]
     layer_weights: Mapping[str, float]
     distance: str
+    blur: float
+    tolerance: int
     scale: Mapping[str, float] | None
     """What each layer's features were divided by; None where no pair needed the network."""
     resize: str
@@ -76,6 +121,7 @@ class Settings:
     precision: str
     device: str | None
     """None where no pair needed the network."""
+    ignore: tuple[str, ...]
     percept_version: str
     torch_version: str
 
@@ -84,6 +130,7 @@ class Settings:
         return {
             **vars(self),
             "layers": list(self.layers),
+            "ignore": list(self.ignore),
             "layer_weights": dict(self.layer_weights),
             "scale": dict(self.scale) if self.scale is not None else None,
         }
@@ -98,14 +145,15 @@ class Summary:
         self.max_total: float | None = None
         self.max_peak: float | None = None
         self.complete = False
+        self.verdict: Verdict | None = None
+        """What a check came to; None where nothing is judged."""
 
     def add(self, result: Result) -> None:
         """Count one more result."""
         self.counts[result.status] += 1
         if result.total is not None:
-            scored = self.counts["identical"] + self.counts["compared"]
             mean = self.mean_total or 0.0
-            self.mean_total = mean + (result.total - mean) / scored
+            self.mean_total = mean + (result.total - mean) / self.scored
             self.max_total = max(self.max_total or 0.0, result.total)
         if result.peak is not None:
             self.max_peak = max(self.max_peak or 0.0, result.peak)
@@ -113,6 +161,11 @@ class Summary:
     @property
     def pairs(self) -> int:
         return self.counts.total()
+
+    @property
+    def scored(self) -> int:
+        """Pairs that have numbers."""
+        return sum(self.counts[s] for s in ("identical", "compared", "passed", "failed"))
 
     def document(self) -> dict[str, Any]:
         """This summary as JSON has it."""
@@ -123,4 +176,5 @@ class Summary:
             "max_total": self.max_total,
             "max_peak": self.max_peak,
             "complete": self.complete,
+            "verdict": self.verdict,
         }

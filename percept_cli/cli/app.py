@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from percept_cli.cli import compare, layers, weights
+from percept_cli.cli import check, compare, layers, weights
 from percept_cli.cli.exits import DEFECT, INCOMPLETE, INTERRUPTED, PIPE_CLOSED, USAGE_ERROR
 from percept_cli.cli.options import configured_defaults
 from percept_cli.cli.talk import Talk
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="compare")(compare.compare)
+app.command(name="check")(check.check)
 app.command(name="layers")(layers.layers)
 app.add_typer(weights.app, name="weights")
 
@@ -49,8 +50,8 @@ def percept(
 ) -> None:
     """How different two images look, measured in the layers of VGG19.
 
-    Exit codes: 0 compared, 2 wrong usage, 3 not all could be compared or written, 70 a defect in
-    percept, 130 interrupted, 141 the reader of the output went away.
+    Exit codes: 0 compared or passed, 1 a check failed, 2 wrong usage, 3 not all could be compared
+    or written, 70 a defect in percept, 130 interrupted, 141 the reader of the output went away.
     """
     context.default_map = configured_defaults(context)
 

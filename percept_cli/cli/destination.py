@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown
-from percept_cli.outputs.formats import STREAMING, Writer, format_for, writer_for
+from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, Writer, writer_for
 from percept_cli.results import Result, Settings, Summary
 
 
@@ -32,9 +32,9 @@ class Destination:
         limit: int,
         live: bool,
     ) -> None:
-        self._output = None if output == Path("-") else output
+        self._output = output
         self._limit = limit
-        self._form = format_for(form, self._output) or ("jsonl" if live else "table")
+        self._form = form or ("jsonl" if live else "table")
         self._sort = sort or ("total" if self._form == "table" else None)
         if self._sort not in (None, "path", "total", "peak", *layers):
             raise PerceptError(f"cannot sort by {sort!r}: give path, total, peak or a chosen layer")
@@ -53,7 +53,7 @@ class Destination:
     @property
     def shows_summary(self) -> bool:
         """Whether the summary stands among the results, for people to read."""
-        return self._form == "table"
+        return self._form in FOR_PEOPLE
 
     def write(self, result: Result) -> None:
         """Take one result."""
@@ -80,7 +80,7 @@ class Destination:
         """Opened with the first result: a run that cannot begin leaves an old file as it is."""
         if self._output is not None:
             return self._output.open("w", encoding="utf-8", newline="", errors="backslashreplace")
-        if self._form != "table" and isinstance(sys.stdout, TextIOWrapper):
+        if self._form not in FOR_PEOPLE and isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
         return sys.stdout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+CHANGED = 1
 USAGE_ERROR = 2
 INCOMPLETE = 3
 DEFECT = 70

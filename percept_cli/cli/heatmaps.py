@@ -19,26 +19,27 @@ class Heatmaps:
     """
 
     def __init__(self, target: Path, options: Options, *, single: bool) -> None:
-        if options.cell_layer is None or not options.has_map:
+        if not options.has_map:
             raise PerceptError(f"no heat map: {options.distance} of these layers has no positions")
         is_picture = target.suffix.lower() in PICTURES
         if not single and not target.is_dir() and (is_picture or target.exists()):
             raise PerceptError(f"{shown(target)}: name a folder for the heat maps of several pairs")
-        self._side = options.cell_layer.stride
         self._target = target
         self._single = single and is_picture and not target.is_dir()
         self._used: set[Path] = set()
 
-    def write(self, pair: Pair, scored: Scored) -> None:
-        """Write a pair's heat map, if it has one."""
-        if scored.map is None or scored.candidate is None:
-            return
+    def write(self, pair: Pair, scored: Scored) -> str | None:
+        """Write a pair's heat map, if it has one; its path."""
+        cell_layer = scored.options.cell_layer
+        if scored.map is None or scored.candidate is None or cell_layer is None:
+            return None
         from percept_cli.outputs.heatmap import save_heatmap
 
         path = self._target if self._single else self._path(pair)
         if path.exists() and any(p and p.samefile(path) for p in (pair.reference, pair.candidate)):
             raise OutputError(f"{shown(path)} is an image of this pair: name another folder")
-        save_heatmap(path, scored.candidate, scored.map, self._side)
+        save_heatmap(path, scored.candidate, scored.map, cell_layer.stride)
+        return shown(path)
 
     def _path(self, pair: Pair) -> Path:
         """A path in the folder that no earlier pair has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,13 @@ import typer
 
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.configuration import configured
+from percept_cli.inputs.ignore import beside
 from percept_cli.network.layers import DEFAULT_LAYERS, chosen
 
 MEASURE = "What is measured"
 IMAGES = "Images"
 MACHINE = "Machine"
+JUDGE = "What passes"
 RESULTS = "Results"
 
 Reference = Annotated[
@@ -25,15 +28,27 @@ Candidate = Annotated[
     Path | None,
     typer.Argument(metavar="CANDIDATE", help="Image or folder to score."),
 ]
-Layers = Annotated[
+Preset = Annotated[
     str,
+    typer.Option(
+        envvar="PERCEPT_PRESET",
+        help="Choices that belong together: photo, or rendering for pages and drawings.",
+        rich_help_panel=MEASURE,
+    ),
+]
+Baseline = Annotated[
+    Path, typer.Argument(metavar="BASELINE", help="Accepted image, or folder of them.")
+]
+Checked = Annotated[Path, typer.Argument(metavar="CANDIDATE", help="Image, or folder, to check.")]
+Layers = Annotated[
+    str | None,
     typer.Option(
         envvar="PERCEPT_LAYERS",
         help="Layers, separated by commas; 'percept layers' lists them.",
         rich_help_panel=MEASURE,
+        show_default=",".join(DEFAULT_LAYERS),
     ),
 ]
-LAYERS_DEFAULT = ",".join(DEFAULT_LAYERS)
 LayerWeight = Annotated[
     list[str],
     typer.Option(
@@ -44,11 +59,42 @@ LayerWeight = Annotated[
     ),
 ]
 Distance = Annotated[
-    str,
+    str | None,
     typer.Option(
         envvar="PERCEPT_DISTANCE",
         help="l2 (Euclidean), l1 (Manhattan), mse, unit (directions only), gram (style).",
         rich_help_panel=MEASURE,
+        show_default="l2 for photo, unit for rendering",
+    ),
+]
+Blur = Annotated[
+    float | None,
+    typer.Option(
+        envvar="PERCEPT_BLUR",
+        metavar="SIGMA",
+        help="Smooth both images first: a Gaussian's standard deviation in pixels.",
+        rich_help_panel=MEASURE,
+        show_default="0 for photo, 1 for rendering",
+    ),
+]
+Tolerance = Annotated[
+    int | None,
+    typer.Option(
+        envvar="PERCEPT_TOLERANCE",
+        metavar="R",
+        help="Forgive displacements of up to R positions in layers of stride 1 and 2.",
+        rich_help_panel=MEASURE,
+        show_default="0 for photo, 1 for rendering",
+    ),
+]
+Ignore = Annotated[
+    list[str],
+    typer.Option(
+        envvar="PERCEPT_IGNORE",
+        metavar="REGION",
+        help="What does not count: x,y,width,height in pixels, or a mask image whose light parts "
+        "are left out; repeatable.",
+        rich_help_panel=IMAGES,
     ),
 ]
 Raw = Annotated[
@@ -159,6 +205,53 @@ AllowUnpaired = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
+PeakThreshold = Annotated[
+    str | None,
+    typer.Option(
+        envvar="PERCEPT_PEAK_THRESHOLD",
+        metavar="PEAK",
+        help="Largest peak that passes: a number; strict, normal or lenient; or none.",
+        rich_help_panel=JUDGE,
+        show_default="normal",
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        envvar="PERCEPT_THRESHOLD",
+        metavar="TOTAL",
+        help="Largest total that passes.",
+        rich_help_panel=JUDGE,
+    ),
+]
+LayerThreshold = Annotated[
+    list[str],
+    typer.Option(
+        envvar="PERCEPT_LAYER_THRESHOLD",
+        metavar="LAYER=DISTANCE",
+        help="Largest distance of a layer that passes; repeatable.",
+        rich_help_panel=JUDGE,
+    ),
+]
+AllowNew = Annotated[
+    bool,
+    typer.Option(
+        "--allow-new",
+        envvar="PERCEPT_ALLOW_NEW",
+        help="Pass candidates that have no baseline.",
+        rich_help_panel=JUDGE,
+    ),
+]
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write results as JSON.", rich_help_panel=RESULTS),
+]
+JUnit = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit", metavar="FILE", help="Write results as JUnit XML.", rich_help_panel=RESULTS
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option(
@@ -170,25 +263,50 @@ Quiet = Annotated[
 ]
 
 
-def layer_weights(values: Sequence[str], layers: str, context: typer.Context) -> dict[str, float]:
-    """`LAYER=WEIGHT` texts → layer → weight; PerceptError for one that is not that.
-
-    Weights from the environment or a file hold for the layers that are chosen, whatever these are.
-    """
-    weights = {}
+def by_layer(values: Sequence[str], what: str, example: str) -> dict[str, float] | None:
+    """`LAYER=NUMBER` texts → layer → number, None for no text; PerceptError for another text."""
+    numbers = {}
     for value in ",".join(values).split(","):
         name, _, number = value.partition("=")
         try:
             if value:
-                weights[name.strip()] = float(number)
+                numbers[name.strip()] = float(number)
         except ValueError as error:
-            raise PerceptError(
-                f"layer weight {value!r}: give LAYER=WEIGHT, such as conv3_1=2"
-            ) from error
-    source = context.get_parameter_source("layer_weight")
-    if source and source.name != "COMMANDLINE":
+            raise PerceptError(f"{what} {value!r}: give {example}") from error
+    return numbers or None
+
+
+def layer_weights(
+    values: Sequence[str], layers: str | None, context: typer.Context
+) -> dict[str, float] | None:
+    """Weights by layer.
+
+    Weights from the environment or a file hold for the layers that are chosen, whatever these are.
+    """
+    weights = by_layer(values, "layer weight", "LAYER=WEIGHT, such as conv3_1=2")
+    if weights and layers and not is_given(context, "layer_weight"):
         weights = {name: weight for name, weight in weights.items() if name in chosen(layers)}
     return weights
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether a flag says so, not the environment, a file or a default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def is_set(context: typer.Context, name: str) -> bool:
+    """Whether a flag or the environment says so."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The configuration file, and its tables of single images."""
+
+    file: Path | None
+    images: Any
 
 
 def configured_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
@@ -199,15 +317,18 @@ def configured_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
         for command in group.commands.values()
     }
     known = {name.replace("_", "-") for names in options.values() for name in names}
-    file, configuration = configured(Path.cwd(), known)
-    context.obj = file
+    file, configuration = configured(Path.cwd(), known | {"images"})
+    context.obj = Configuration(file, configuration.pop("images", {}))
     values = {key.replace("-", "_"): value for key, value in configuration.items()}
     if file and values.get("weights") not in (None, "bundled", "torchvision"):
         values["weights"] = str(file.parent / str(values["weights"]))
     if isinstance(values.get("layers"), list):
         values["layers"] = ",".join(map(str, values["layers"]))
-    if isinstance(values.get("layer_weight"), dict):
-        values["layer_weight"] = [f"{k}={v}" for k, v in values["layer_weight"].items()]
+    for name in ("layer_weight", "layer_threshold"):
+        if isinstance(values.get(name), dict):
+            values[name] = [f"{key}={value}" for key, value in values[name].items()]
+    if file and isinstance(values.get("ignore"), list):
+        values["ignore"] = [beside(region, file) for region in values["ignore"]]
     return {
         command: {name: value for name, value in values.items() if name in names}
         for command, names in options.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
+from percept_cli.gate.baselines import checked_pairs
 from percept_cli.inputs.pairs import Pair, pairs_from_lines, pairs_in, pairs_of
 
 NAMED = 3
@@ -45,6 +46,31 @@ def source_of(
     if not (reference and candidate):
         raise PerceptError("name a REFERENCE and a CANDIDATE, or --pairs: see 'percept compare -h'")
     pairs, skipped = pairs_of(reference, candidate)
+    many = candidate.is_dir()
+    one_reference = many and reference.is_file()
+    return _listed(reference, candidate, pairs, skipped, talk, one_reference=one_reference)
+
+
+def checked_source(baseline: Path, candidate: Path, talk: Talk) -> Source:
+    """What a check compares; PerceptError if there is nothing."""
+    if candidate.is_dir() and not baseline.exists():
+        raise PerceptError(
+            f"{shown(baseline)}: no baselines: 'percept approve {shown(baseline)} "
+            f"{shown(candidate)}' makes them"
+        )
+    pairs, skipped = checked_pairs(baseline, candidate)
+    return _listed(baseline, candidate, pairs, skipped, talk)
+
+
+def _listed(
+    reference: Path,
+    candidate: Path,
+    pairs: list[Pair],
+    skipped: list[str],
+    talk: Talk,
+    *,
+    one_reference: bool = False,
+) -> Source:
     if skipped:
         named = ", ".join(skipped[:NAMED]) + (", …" if len(skipped) > NAMED else "")
         talk.note(f"{len(skipped)} file(s) are no images and were left out: {named}")
@@ -52,12 +78,11 @@ def source_of(
         raise PerceptError(
             f"nothing to compare: no images in {shown(reference)} and {shown(candidate)}"
         )
-    many = candidate.is_dir()
     return Source(
         pairs,
         len(pairs),
-        single=not many,
-        one_reference=many and reference.is_file(),
+        single=not candidate.is_dir(),
+        one_reference=one_reference,
         inputs=(reference, candidate),
     )
 

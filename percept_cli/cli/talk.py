@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
-from percept_cli.errors import one_line
+from percept_cli.errors import one_line, shown
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,8 @@ class Talk:
         """One line worth knowing."""
         if not self.quiet:
             self.error(message)
+
+    def configuration(self, file: Path | None) -> None:
+        """Which file options come from, if any."""
+        if file:
+            self.note(f"options from {shown(file)}")

@@ -39,6 +39,12 @@ class Picture:
             return np.array_equal(self.pixels, other.pixels)
         return np.array_equal(unit_range(self.pixels), unit_range(other.pixels))
 
+    def greyed(self, mask: NDArray[np.bool_], grey: int) -> Picture:
+        """The same picture with the pixels of an H×W mask of one grey, given of 255."""
+        pixels = self.pixels.copy()
+        pixels[mask] = grey if pixels.dtype == np.uint8 else np.float32(grey) / np.float32(255)
+        return replace(self, pixels=pixels)
+
     def resized(self, size: tuple[int, int]) -> Picture:
         """The same picture at another width and height, antialiased (bicubic); noted."""
         if size == self.size:

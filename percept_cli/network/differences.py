@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from percept_cli.network.blur import blur_radius, blurred
 from percept_cli.network.convolution import convolve
 from percept_cli.network.layers import POOLED, Layer
 from percept_cli.network.vgg import VGG19
@@ -107,15 +108,17 @@ def tap_differences(
     rows: int | None = None,
     memory: Memory | None = None,
     changed: Window | None = None,
+    blur: float = 0.0,
 ) -> None:
     """Give `tap` the features of each of these layers, strip by strip from top to bottom.
 
     Both hold N×3×H×W images, uint8 in 0..255 or floating point in [0, 1]. A strip has `rows` rows
     of the image, all of them by default. A `memory` serves runs with the same base and rows.
-    Outside the window `changed` all images are equal to the base.
+    Outside the window `changed` all images are equal to the base, once a Gaussian of `blur` pixels
+    has smoothed them.
     """
     changed = changed or Window(0, 0, base.shape[3], base.shape[2])
-    strips = _cut(network, base, other, rows or base.shape[2])
+    strips = _cut(network, base, other, rows or base.shape[2], blur)
     for layer, tapped in _plan(network.steps, layers):
         if layer.kind == "conv":
             convolution = _Convolution(
@@ -153,7 +156,7 @@ def _plan(steps: tuple[Layer, ...], layers: Collection[str]) -> Iterator[tuple[L
             yield step, wanted
 
 
-def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int) -> Iterator[Strip]:
+def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int, blur: float) -> Iterator[Strip]:
     """The images' strips, normalised one by one: whole images stay as small as they came."""
     top_value = 255 if base.dtype == torch.uint8 else 1
     first_weight, _ = network.parameters_of("conv1_1")
@@ -161,10 +164,16 @@ def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int) -> Iterator[Str
     dtype, total = network.mean.dtype, base.shape[2]
     exact = torch.promote_types(dtype, torch.float32)
     for top in range(0, total, rows):
-        x, y = (image[:, :, top : top + rows].to(exact) for image in (base, other))
+        above = min(top, blur_radius(blur))
+        seen = slice(top - above, top + rows + blur_radius(blur))
+        x, y = (image[:, :, seen].to(exact) for image in (base, other))
+        change = y - x
+        if blur:
+            own = slice(above, above + rows)
+            x, change = (blurred(image, blur)[:, :, own] for image in (x, change))
         f = ((x / top_value - network.mean) / network.std).to(dtype, memory_format=layout)
         strip = _room_for(f, f.shape[2], f.shape[3], top, total)
-        for room, part in zip(strip.own(), (f, (y - x) / top_value / network.std), strict=True):
+        for room, part in zip(strip.own(), (f, change / top_value / network.std), strict=True):
             room.copy_(part)
         yield strip
 

@@ -8,7 +8,7 @@ whole image. `gram` has no positions: there it is the matrices that add up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,24 +26,70 @@ class Distance:
     """How one position's difference becomes a layer's distance."""
 
     name: str
-    difference: Callable[[Tensor, Tensor], Tensor] | None
-    """Feature and change, N×C×H×W → N×H×W, >= 0, before scaling; None without positions."""
+    change: Callable[[Tensor, Tensor], Tensor]
+    """Feature and change → what is compared of them, both N×C×H×W."""
+    size: Callable[[Tensor], Tensor] | None
+    """What is compared, N×C×H×W → N×H×W, >= 0, before scaling; None without positions."""
     scale_power: int
     """Power of the layer's scale that the difference is divided by."""
     root: bool
     """Whether a mean of differences is finished by a square root."""
 
+    def difference(self, f: Tensor, d: Tensor) -> Tensor:
+        """Each position's difference: feature and change, N×C×H×W → N×H×W, >= 0, unscaled."""
+        assert self.size is not None
+        return self.size(self.change(f, d))
 
-def _mean_square(_: Tensor, d: Tensor) -> Tensor:
+    def tolerant_difference(self, f: Tensor, d: Tensor, tolerance: int) -> Tensor:
+        """Each position's difference from the nearest of the other image's features around it.
+
+        The larger of min over δ of d(F(p), G(p+δ)) and min over δ of d(G(p), F(p+δ)), for shifts δ
+        of up to `tolerance` positions on both axes; shifts over the border do not count.
+        """
+        assert self.size is not None
+        nearest_to_f = self.difference(f, d)
+        nearest_to_g = nearest_to_f.clone()
+        nothing = f.new_zeros(1).expand_as(f)
+        g, f = self.change(nothing, f + d), self.change(nothing, f)
+        shifts = range(-tolerance, tolerance + 1)
+        for down, right in ((down, right) for down in shifts for right in shifts if down or right):
+            here, there = _overlap(down, right, f.shape[2:])
+            apart = self.size(g[(..., *there)] - f[(..., *here)])
+            for nearest, window in ((nearest_to_f, here), (nearest_to_g, there)):
+                part = nearest[(..., *window)]
+                part.copy_(part.minimum(apart))
+        return nearest_to_f.maximum(nearest_to_g)
+
+
+def _overlap(
+    down: int, right: int, shape: Sequence[int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Rows and columns of all positions p for which p + (down, right) is there, and of those."""
+    here, there = [], []
+    for shift, length in zip((down, right), shape, strict=True):
+        here.append(slice(max(-shift, 0), min(length - shift, length)))
+        there.append(slice(max(shift, 0), min(length + shift, length)))
+    return (here[0], here[1]), (there[0], there[1])
+
+
+def _itself(_: Tensor, d: Tensor) -> Tensor:
+    return d
+
+
+def _mean_square(d: Tensor) -> Tensor:
     return d.square().mean(1)
 
 
-def _mean_absolute(_: Tensor, d: Tensor) -> Tensor:
+def _mean_absolute(d: Tensor) -> Tensor:
     return d.abs().mean(1)
 
 
-def _unit_square(f: Tensor, d: Tensor) -> Tensor:
-    """‖g/‖g‖ − f/‖f‖‖² = ‖d/‖g‖ + f·(1/‖g‖ − 1/‖f‖)‖², the last factor from d as well."""
+def _square(d: Tensor) -> Tensor:
+    return d.square().sum(1)
+
+
+def _direction_change(f: Tensor, d: Tensor) -> Tensor:
+    """g/‖g‖ − f/‖f‖ = d/‖g‖ + f·(1/‖g‖ − 1/‖f‖), the last factor from d as well."""
     g = f + d
     square_f, square_g = (x.square().sum(1, keepdim=True) for x in (f, g))
     inverse_f, inverse_g = (_inverse_norm(square) for square in (square_f, square_g))
@@ -51,7 +97,7 @@ def _unit_square(f: Tensor, d: Tensor) -> Tensor:
     norms = square_f * inverse_f + square_g * inverse_g
     shrunk = -gained / norms.clamp_min(FAINT) * inverse_f * inverse_g
     apart = shrunk.where((inverse_f > 0) & (inverse_g > 0), inverse_g - inverse_f)
-    return (d * inverse_g + f * apart).square().sum(1)
+    return d * inverse_g + f * apart
 
 
 def _inverse_norm(square: Tensor) -> Tensor:
@@ -62,14 +108,14 @@ DISTANCES = {
     distance.name: distance
     for distance in (
         # Johnson et al. 2016, eq. 2, before squaring; l1 is its Manhattan sibling.
-        Distance("l2", _mean_square, scale_power=2, root=True),
-        Distance("l1", _mean_absolute, scale_power=1, root=False),
+        Distance("l2", _itself, _mean_square, scale_power=2, root=True),
+        Distance("l1", _itself, _mean_absolute, scale_power=1, root=False),
         # Johnson et al. 2016, eq. 2.
-        Distance("mse", _mean_square, scale_power=2, root=False),
+        Distance("mse", _itself, _mean_square, scale_power=2, root=False),
         # Its square is Zhang et al. 2018 (LPIPS), eq. 1, with w = 1.
-        Distance("unit", _unit_square, scale_power=0, root=True),
+        Distance("unit", _direction_change, _square, scale_power=0, root=True),
         # Gatys et al. 2016; Johnson et al. 2016, eq. 4.
-        Distance("gram", None, scale_power=2, root=False),
+        Distance("gram", _itself, None, scale_power=2, root=False),
     )
 }
 
@@ -102,7 +148,7 @@ def safe_sqrt(x: Tensor) -> Tensor:
 def layer_distance(distance: Distance, f: Tensor, d: Tensor, scale: float) -> Tensor:
     """A layer's distance for each of N images: feature and change, N×C×H×W → N, differentiable."""
     f, d = at_least_float32(f), at_least_float32(d)
-    if distance.difference is None:
+    if distance.size is None:
         norm = safe_sqrt(gram_change(f, d).square().sum((1, 2)))
         return norm / f[0].numel() / scale**distance.scale_power
     mean = distance.difference(f, d).mean((1, 2)) / scale**distance.scale_power

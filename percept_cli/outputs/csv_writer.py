@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from percept_cli.results import VERSION, Result, Settings, Summary
+from percept_cli.results import VERSION, Result, Settings, Summary, Thresholds
 
 
 class CsvWriter:
@@ -32,7 +33,8 @@ class CsvWriter:
 def row(result: Result, settings: Settings) -> dict[str, Any]:
     """Column → value; what only the network knows is empty for a pair that did not need it."""
     x, y = result.peak_at or (None, None)
-    used = result.status == "compared"
+    used = result.status in ("compared", "passed", "failed")
+    thresholds = result.thresholds or Thresholds()
     scale = (settings.scale if used else None) or {}
     return {
         "reference": result.reference,
@@ -43,14 +45,26 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "peak_x": x,
         "peak_y": y,
         **{name: result.layers.get(name) for name in settings.layers},
+        "regions": "; ".join(
+            f"{r.x},{r.y},{r.width},{r.height}={r.peak!r}" for r in result.regions
+        ),
         "width": result.width,
         "height": result.height,
         "notes": "; ".join(result.notes),
         "error": result.error,
+        "peak_threshold": thresholds.peak,
+        "threshold": thresholds.total,
+        "layer_thresholds": "; ".join(f"{k}={v!r}" for k, v in thresholds.layers.items()),
+        "failures": "; ".join(result.failures),
+        "overrides": json.dumps(dict(result.overrides)) if result.overrides else None,
+        "heatmap": result.heatmap,
         "version": VERSION,
+        "preset": settings.preset,
         "weights": settings.weights,
         "weights_sha256": settings.weights_sha256 if used else None,
         "distance": settings.distance,
+        "blur": settings.blur,
+        "tolerance": settings.tolerance,
         **{f"{name}_weight": settings.layer_weights[name] for name in settings.layers},
         **{f"{name}_scale": scale.get(name) for name in settings.layers},
         "resize": settings.resize,
@@ -58,6 +72,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "max_pixels": settings.max_pixels,
         "precision": settings.precision,
         "device": settings.device if used else None,
+        "ignore": "; ".join(settings.ignore),
         "percept_version": settings.percept_version,
         "torch_version": settings.torch_version,
     }

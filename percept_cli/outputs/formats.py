@@ -22,6 +22,9 @@ class Writer(Protocol):
 
 
 FORMATS = ("table", "csv", "json", "jsonl")
+"""What `compare` writes; a check has formats of its own besides."""
+
+FOR_PEOPLE = ("table", "check")
 
 STREAMING = ("csv", "jsonl")
 """Formats that write each result at once and keep none."""
@@ -36,10 +39,13 @@ def writer_for(
         "csv": ("csv_writer", "CsvWriter"),
         "json": ("json_writers", "JsonWriter"),
         "jsonl": ("json_writers", "JsonLinesWriter"),
+        "check": ("check_writer", "CheckWriter"),
+        "junit": ("junit_writer", "JUnitWriter"),
     }[form]
     # Only what is needed is imported: a table takes longer to import than to write.
     make = getattr(import_module(f"percept_cli.outputs.{module}"), name)
-    writer: Writer = make(stream, settings, limit) if form == "table" else make(stream, settings)
+    limited = (limit,) if form in FOR_PEOPLE else ()
+    writer: Writer = make(stream, settings, *limited)
     return writer
 
 

@@ -29,7 +29,11 @@ def settings_line(settings: Settings) -> str:
     return ", ".join(
         (
             f"VGG19 {settings.weights}{sha256}",
+            f"preset {settings.preset}",
             settings.distance,
+            *([f"blur {settings.blur:g}"] if settings.blur else ()),
+            *([f"tolerance {settings.tolerance}"] if settings.tolerance else ()),
+            *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
             f"resize {settings.resize}",
             f"background {settings.background}",
             f"max-pixels {settings.max_pixels}",

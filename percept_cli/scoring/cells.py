@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,14 +16,27 @@ from percept_cli.network.layers import Layer
 Grid = NDArray[np.float64]
 
 
+class Part(NamedTuple):
+    """Positions of a layer: where the first is in the image, and which they are in a tensor."""
+
+    top: int
+    left: int
+    rows: slice
+    columns: slice
+
+    def of(self, x: Tensor) -> Tensor:
+        """Those positions, of N×C×H×W."""
+        return x[:, :, self.rows, self.columns]
+
+
 class Sums(Protocol):
     """Takes a layer's features and their changes, every position of the image at most once.
 
     Positions it never gets are equal in both images.
     """
 
-    def add(self, f: Tensor, d: Tensor, top: int, left: int) -> None:
-        """Count features and changes, 1×C×H×W, whose first position is at this row and column."""
+    def add(self, f: Tensor, d: Tensor, part: Part) -> None:
+        """Count this part of features and changes, 1×C×H×W."""
 
     def distance(self, scale: float) -> float:
         """The layer's distance, >= 0."""
@@ -38,9 +51,15 @@ class Cells:
     """
 
     def __init__(
-        self, distance: Distance, layer: Layer, cell_layer: Layer, size: tuple[int, int]
+        self,
+        distance: Distance,
+        layer: Layer,
+        cell_layer: Layer,
+        size: tuple[int, int],
+        tolerance: int = 0,
     ) -> None:
         self._distance = distance
+        self._tolerance = tolerance
         self._ratio = cell_layer.stride // layer.stride
         width, height = (length // layer.stride for length in size)
         columns, rows = (length // cell_layer.stride for length in size)
@@ -50,11 +69,23 @@ class Cells:
         self._counts = np.outer(heights, widths)
         self._sums: Grid = np.zeros((rows, columns))
 
-    def add(self, f: Tensor, d: Tensor, top: int, left: int) -> None:
-        """Count the positions in their cells."""
-        assert self._distance.difference is not None
-        differences = self._distance.difference(at_least_float32(f), at_least_float32(d))[0]
-        self.add_differences(differences.cpu().numpy(), top, left)
+    def add(self, f: Tensor, d: Tensor, part: Part) -> None:
+        """Count the positions in their cells; with a tolerance those around them are looked at."""
+        f, d = at_least_float32(f), at_least_float32(d)
+        if self._tolerance:
+            up, left = (min(one.start, self._tolerance) for one in (part.rows, part.columns))
+            around = part._replace(
+                rows=slice(part.rows.start - up, part.rows.stop + self._tolerance),
+                columns=slice(part.columns.start - left, part.columns.stop + self._tolerance),
+            )
+            differences = self._distance.tolerant_difference(
+                around.of(f), around.of(d), self._tolerance
+            )
+            height, width = (one.stop - one.start for one in (part.rows, part.columns))
+            differences = differences[:, up : up + height, left : left + width]
+        else:
+            differences = self._distance.difference(part.of(f), part.of(d))
+        self.add_differences(differences[0].cpu().numpy(), part.top, part.left)
 
     def add_differences(self, differences: NDArray[Any], top: int, left: int) -> None:
         """Count differences, H×W, whose first position is at this row and column."""
@@ -93,9 +124,10 @@ class Gram:
         self._elements = layer.channels * (1 if layer.kind == "fc" else positions)
         self._change = torch.zeros(layer.channels, layer.channels, dtype=torch.float64)
 
-    def add(self, f: Tensor, d: Tensor, top: int, left: int) -> None:  # noqa: ARG002
+    def add(self, f: Tensor, d: Tensor, part: Part) -> None:
         """Count all positions together: a Gram matrix does not know where they are."""
-        self._change += gram_change(at_least_float32(f), at_least_float32(d))[0].cpu()
+        f, d = (at_least_float32(part.of(x)) for x in (f, d))
+        self._change += gram_change(f, d)[0].cpu()
 
     def distance(self, scale: float) -> float:
         """The layer's distance, >= 0."""
@@ -104,11 +136,15 @@ class Gram:
 
 
 def sums_for(
-    distance: Distance, layer: Layer, cell_layer: Layer | None, size: tuple[int, int]
+    distance: Distance,
+    layer: Layer,
+    cell_layer: Layer | None,
+    size: tuple[int, int],
+    tolerance: int = 0,
 ) -> Sums:
     """What sums up this layer of an image of that width and height."""
-    if distance.difference is None:
+    if distance.size is None:
         return Gram(distance, layer, size)
     if layer.kind == "fc" or cell_layer is None:
         return Cells(distance, layer, layer, (layer.stride, layer.stride))
-    return Cells(distance, layer, cell_layer, size)
+    return Cells(distance, layer, cell_layer, size, tolerance)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs import files
+from percept_cli.inputs.ignore import without
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.options import Options
 
@@ -51,8 +52,20 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
         )
     size = _evaluated(before.size, after.size, name, options)
     before, after = before.resized(size), after.resized(size)
+    if options.ignore:
+        before, after = _without_ignored(before, after, name, options)
     notes = *(f"reference {n}" for n in before.notes), *(f"candidate {n}" for n in after.notes)
     return Loaded(size, None if before.same_pixels(after) else (before, after), notes)
+
+
+def _without_ignored(
+    before: Picture, after: Picture, name: str, options: Options
+) -> tuple[Picture, Picture]:
+    try:
+        before, after = without((before, after), options.ignore, options.max_pixels)
+    except PerceptError as error:
+        raise PerceptError(f"{name}: {error}") from error
+    return before, after
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ def _evaluated(
     try:
         size = options.evaluated_size(reference, candidate)
     except PerceptError as error:
-        raise PerceptError(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
     least = LAYERS[options.deepest].stride
     if min(size) < least:
         raise PerceptError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,19 +13,23 @@ import torch
 from torch import Tensor
 
 from percept_cli.inputs.images import Pixels, unit_range
+from percept_cli.network.blur import blur_radius
 from percept_cli.network.differences import Memory, Window, strip_rows, tap_differences
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
-from percept_cli.scoring.cells import Cells, Grid, Sums, sums_for
+from percept_cli.scoring.cells import Cells, Grid, Part, Sums, sums_for
 from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops
 
 KEPT_BYTES = 1 << 30
 """Most memory for the features of a reference that many candidates are compared with."""
+
+TOLERANT_TILE = 512
+"""Most pixels on each side that a crop owns where strips cannot keep memory small."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -74,6 +78,11 @@ class Meter:
             options.weights, options.deepest, self.device, options.precision
         )
         self._capacity = capacity_of(self.device)
+        if options.tolerance:
+            # A position is compared with others around it, which strips would not have.
+            self._capacity = replace(
+                self._capacity, width=TOLERANT_TILE, height=TOLERANT_TILE, strips=False
+            )
         self._remembered: tuple[Pixels, Memory] | None = None
         self.scale = applied(self.weights, self.distance, options.layers, options.raw)
 
@@ -110,7 +119,13 @@ class Meter:
             reference, candidate = unit_range(reference), unit_range(candidate)
         height, width = reference.shape[:2]
         sums = {
-            name: sums_for(self.distance, LAYERS[name], self.options.cell_layer, (width, height))
+            name: sums_for(
+                self.distance,
+                LAYERS[name],
+                self.options.cell_layer,
+                (width, height),
+                self.options.tolerance_in(LAYERS[name]),
+            )
             for name in self.options.layers
         }
         if not self._one_reference:
@@ -122,7 +137,7 @@ class Meter:
 
     def _crops(self, pair: _Pair) -> list[Crop]:
         height, width = pair.base.shape[:2]
-        layer = LAYERS[self.options.deepest]
+        layer = self.options.deepest_reach
         changed = changed_cells(pair.base, pair.other, layer.stride)
         if layer.kind == "fc":
             whole = Rectangle(0, 0, width, height)
@@ -134,20 +149,23 @@ class Meter:
         base = self._images([_cut(pair.base, crop.seen) for pair, crop in jobs])
         other = self._images([_cut(pair.other, crop.seen) for pair, crop in jobs])
 
+        blur = self.options.blur
+        changed = _window([crop for _, crop in jobs], blur_radius(blur))
+
         def tap(name: str, row: int, f: Tensor, d: Tensor) -> None:
+            layer = LAYERS[name]
+            window = changed.at(layer) if changed else None
             for index, (pair, crop) in enumerate(jobs):
-                part = _owned(crop, LAYERS[name].stride, row, f.shape[2:])
-                if LAYERS[name].kind == "fc":
-                    part = _Part(0, 0, slice(0, 1), slice(0, 1))
+                part = _owned(crop, layer.stride, row, f.shape[2:], window)
+                if layer.kind == "fc":
+                    part = Part(0, 0, slice(0, 1), slice(0, 1))
                 if part:
-                    window = (slice(index, index + 1), slice(None), part.rows, part.columns)
-                    pair.sums[name].add(f[window], d[window], part.top, part.left)
+                    pair.sums[name].add(f[index : index + 1], d[index : index + 1], part)
 
         streams = self._capacity.strips and LAYERS[self.options.deepest].kind != "fc"
         rows = strip_rows(base.shape[3]) if streams else None
-        memory = self._memory(jobs)
-        changed = _window([crop for _, crop in jobs])
-        tap_differences(self._network, base, other, self.options.layers, tap, rows, memory, changed)
+        names, memory = self.options.layers, self._memory(jobs)
+        tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur)
 
     def _memory(self, jobs: Sequence[tuple[_Pair, Crop]]) -> Memory | None:
         """What is known of the one reference, where the network sees the whole of it."""
@@ -183,24 +201,23 @@ class Meter:
         return Measurement(layers, total, np.average(list(grids.values()), axis=0, weights=shares))
 
 
-class _Part(NamedTuple):
-    """What a crop owns of some rows of a layer: where it begins in the image, and in the rows."""
-
-    top: int
-    left: int
-    rows: slice
-    columns: slice
-
-
-def _owned(crop: Crop, stride: int, row: int, shape: Sequence[int]) -> _Part | None:
+def _owned(
+    crop: Crop, stride: int, row: int, shape: Sequence[int], changed: Window | None
+) -> Part | None:
+    """What of some rows of a layer a crop owns and can differ."""
     seen, own = crop.seen, crop.own
     first_row, first_column = seen.top // stride + row, seen.left // stride
     top = max(own.top // stride, first_row)
     bottom = min(own.bottom // stride, first_row + shape[0])
     left, right = own.left // stride, own.right // stride
+    if changed:
+        top = max(top, first_row - row + changed.top)
+        bottom = min(bottom, first_row - row + changed.bottom)
+        left = max(left, first_column + changed.left)
+        right = min(right, first_column + changed.right)
     if top >= bottom or left >= right:
         return None
-    return _Part(
+    return Part(
         top,
         left,
         slice(top - first_row, bottom - first_row),
@@ -208,8 +225,8 @@ def _owned(crop: Crop, stride: int, row: int, shape: Sequence[int]) -> _Part | N
     )
 
 
-def _window(crops: Sequence[Crop]) -> Window | None:
-    """What can differ in any of these crops, counted from the first pixel each sees."""
+def _window(crops: Sequence[Crop], blur: int) -> Window | None:
+    """What can differ in any of these crops once blurred, counted from the first pixel seen."""
     found = []
     for seen, changed in ((crop.seen, crop.changed) for crop in crops):
         if changed is None:
@@ -217,7 +234,9 @@ def _window(crops: Sequence[Crop]) -> Window | None:
         left, top = changed.left - seen.left, changed.top - seen.top
         found.append((left, top, left + changed.width, top + changed.height))
     lefts, tops, rights, bottoms = zip(*found, strict=True)
-    return Window(min(lefts), min(tops), max(rights), max(bottoms))
+    return Window(
+        max(min(lefts) - blur, 0), max(min(tops) - blur, 0), max(rights) + blur, max(bottoms) + blur
+    )
 
 
 def _cut(image: Pixels, part: Rectangle) -> Pixels:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from percept_cli.errors import PerceptError
+from percept_cli.errors import PerceptError, SizesDiffer
 from percept_cli.inputs.files import background_colour
+from percept_cli.inputs.ignore import region_of
 from percept_cli.network import layers
+from percept_cli.network.blur import blur_radius
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import Layer
 from percept_cli.network.weights import check_available
+from percept_cli.scoring.presets import preset_named
 
 PRECISIONS = ("fp32", "bf16")
 MAX_PIXELS = 200_000_000
+MOST_BLUR = 32
+MOST_TOLERANCE = 8
 
 
 @dataclass(frozen=True)
@@ -24,18 +30,36 @@ class Options:
     Raises PerceptError for a choice that means nothing.
     """
 
+    preset: str = "photo"
+    """The preset that the choices began with; its name says nothing about those made since."""
     layers: tuple[str, ...] = layers.DEFAULT_LAYERS
     layer_weights: Mapping[str, float] = field(default_factory=dict)
     """Each layer's weight in the total; 1 for those not given."""
     distance: str = "l2"
     raw: bool = False
     """Whether distances are left unscaled."""
+    blur: float = 0.0
+    """Standard deviation, in pixels, of the Gaussian that smooths both images first."""
+    tolerance: int = 0
+    """Displacements forgiven in layers of stride 1 and 2, in positions."""
     weights: str = "bundled"
     resize: str = "reference"
     background: str = "white"
     precision: str = "fp32"
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
+    ignore: tuple[str, ...] = ()
+    """Regions that do not count: `x,y,width,height` in pixels, or the path of a mask image."""
+
+    @classmethod
+    def of(cls, preset: str, **chosen: Any) -> Options:
+        """The preset's choices, except for those that are not None in `chosen`."""
+        base = preset_named(preset)
+        names = ("layers", "layer_weights", "distance", "blur", "tolerance")
+        given = {name: value for name, value in chosen.items() if value is not None}
+        if "layers" in given:
+            given.setdefault("layer_weights", {})
+        return cls(preset=preset, **{name: getattr(base, name) for name in names} | given)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", layers.chosen(self.layers))
@@ -47,6 +71,9 @@ class Options:
         if width * height > self.max_pixels:
             raise PerceptError(f"--resize {self.resize}: over --max-pixels {self.max_pixels}")
         background_colour(self.background)
+        self._check_forgiveness()
+        for region in self.ignore:
+            region_of(region)
         if self.precision not in PRECISIONS:
             raise PerceptError(
                 f"unknown precision {self.precision!r}: choose one of {', '.join(PRECISIONS)}"
@@ -56,6 +83,16 @@ class Options:
         if self.max_pixels < 1:
             raise PerceptError(f"--max-pixels {self.max_pixels}: give at least 1")
 
+    def _check_forgiveness(self) -> None:
+        if not 0 <= self.blur <= MOST_BLUR:
+            raise PerceptError(f"--blur {self.blur:g}: give 0 to {MOST_BLUR} pixels")
+        if not 0 <= self.tolerance <= MOST_TOLERANCE:
+            raise PerceptError(f"--tolerance {self.tolerance}: give 0 to {MOST_TOLERANCE}")
+        if self.tolerance and distance_named(self.distance).size is None:
+            raise PerceptError(
+                f"--tolerance {self.tolerance}: {self.distance} has no positions: leave it at 0"
+            )
+
     def _check_weights(self) -> None:
         check_available(self.weights)
         if self.weights == "bundled" and layers.LAYERS[self.deepest].kind == "fc":
@@ -64,9 +101,35 @@ class Options:
             )
 
     @property
+    def is_preset(self) -> bool:
+        """Whether what is measured is all as the preset has it."""
+        pure = Options.of(self.preset)
+        names = ("layers", "layer_weights", "distance", "raw", "blur", "tolerance", "weights")
+        return all(getattr(self, name) == getattr(pure, name) for name in names)
+
+    @property
     def deepest(self) -> str:
         """The deepest chosen layer."""
         return self.layers[-1]
+
+    def tolerance_in(self, layer: Layer) -> int:
+        """Displacements forgiven in a layer, in its positions."""
+        return self.tolerance if layer.stride <= 2 else 0
+
+    @property
+    def deepest_reach(self) -> Layer:
+        """The deepest chosen layer, seeing as far as any does with blur and tolerance."""
+        deepest = layers.LAYERS[self.deepest]
+        if deepest.kind == "fc":
+            return deepest
+        before = after = 0
+        for layer in (layers.LAYERS[name] for name in self.layers):
+            around = self.tolerance_in(layer) * layer.stride
+            before = max(before, layer.reach_before + around)
+            after = max(after, deepest.stride - layer.stride + layer.reach_after + around)
+        blur = blur_radius(self.blur)
+        field = before + after + 2 * blur + 1
+        return replace(deepest, reach_before=before + blur, receptive_field=field)
 
     @property
     def cell_layer(self) -> Layer | None:
@@ -78,7 +141,7 @@ class Options:
     def has_map(self) -> bool:
         """Whether the distance says where images differ."""
         located = (name for name in self.layers if not name.startswith("fc"))
-        has_positions = distance_named(self.distance).difference is not None
+        has_positions = distance_named(self.distance).size is not None
         return has_positions and any(self.layer_weights[name] for name in located)
 
     def evaluated_size(
@@ -92,7 +155,7 @@ class Options:
             return reference
         if self.resize == "none":
             if reference != candidate:
-                raise PerceptError(
+                raise SizesDiffer(
                     "sizes differ: reference {}x{}, candidate {}x{}: "
                     "--resize reference brings them together".format(*reference, *candidate)
                 )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from percept_cli.errors import OutOfMemory, PerceptError, shown
+from percept_cli.errors import OutOfMemory, PerceptError, SizesDiffer, shown
 from percept_cli.inputs.pairs import Pair
+from percept_cli.network.layers import ORDER
 from percept_cli.results import Result, Settings
 from percept_cli.scoring.load import load
 from percept_cli.scoring.options import Options
@@ -35,32 +36,40 @@ class Scored:
     """A pair's result, with what a picture of it needs; those are None unless it was compared."""
 
     result: Result
+    options: Options
     map: Grid | None = None
     candidate: Pixels | None = None
+    sizes_differ: bool = False
+    """Whether the error is that the sizes differ."""
 
 
 class _Begun(NamedTuple):
     """A result without its distances, and the images that they are to be measured on."""
 
     result: Result
+    options: Options
     pictures: tuple[Pixels, Pixels] | None = None
+    sizes_differ: bool = False
 
 
 class Scorer:
-    """Scores pairs under one set of options; loads torch and the network when first needed.
+    """Scores pairs; loads torch and the network when first needed.
 
-    `one_reference` says that all pairs have the same reference, which then is computed once.
+    `options_of` gives the options of pairs that have their own. `one_reference` says that all pairs
+    have the same reference, which then is computed once.
     """
 
-    def __init__(self, options: Options, *, one_reference: bool = False) -> None:
+    def __init__(
+        self,
+        options: Options,
+        options_of: Callable[[Pair], Options] | None = None,
+        *,
+        one_reference: bool = False,
+    ) -> None:
         self.options = options
+        self._options_of = options_of or (lambda _: options)
         self._one_reference = one_reference
-
-    @cached_property
-    def _meter(self) -> Meter:
-        from percept_cli.scoring.meter import Meter
-
-        return Meter(self.options, one_reference=self._one_reference)
+        self._meters: dict[int, Meter] = {}
 
     def score(self, pairs: Iterable[Pair], ahead: int = AHEAD) -> Iterator[tuple[Pair, Scored]]:
         """Score pairs in their order; with `ahead=0` each before the next pair is asked for.
@@ -87,105 +96,127 @@ class Scorer:
     ) -> tuple[list[tuple[Pair, Scored]], int]:
         """The next pairs' results: of one pair, or of as many as are measured together."""
         pair, future = waiting.popleft()
-        group = [(pair, future.result())]
-        if group[0][1].pictures:
-            while waiting and len(group) < self._meter.batch:
+        first = future.result()
+        group = [(pair, first)]
+        if first.pictures:
+            while waiting and len(group) < self._meter(first.options).batch:
+                if waiting[0][1].result().options is not first.options:
+                    break
                 pair, future = waiting.popleft()
                 group.append((pair, future.result()))
-        results = self._finish([begun for _, begun in group])
+        results = self._finish([begun for _, begun in group], first.options)
         pixels = max((begun.result.width or 1) * (begun.result.height or 1) for _, begun in group)
         pairs = [pair for pair, _ in group]
         return list(zip(pairs, results, strict=True)), pixels
 
-    def compare(self, reference: Source, candidate: Source) -> Result:
+    def compare(self, reference: Source, candidate: Source) -> Scored:
         """Score two images; PerceptError if they cannot be compared."""
         result = Result(_name(reference), _name(candidate), "compared")
-        begun = self._loaded(reference, candidate, result)
+        begun = self._loaded(reference, candidate, result, self.options)
         if not begun.pictures:
-            return begun.result
-        (measured,) = self._meter.measure([begun.pictures])
-        return self._scored(begun.result, measured, begun.pictures[1]).result
+            return Scored(begun.result, begun.options)
+        (measured,) = self._meter(self.options).measure([begun.pictures])
+        return self._scored(begun, measured)
 
     def settings(self) -> Settings:
         """The options, with what was found out about weights and device if the network ran."""
-        options = self.options
-        meter: Meter | None = self.__dict__.get("_meter")
+        options, meters = self.options, list(self._meters.values())
+        scale = {name: value for meter in meters for name, value in meter.scale.items()}
         return Settings(
+            preset=options.preset,
             weights=options.weights,
-            weights_sha256=meter.weights.sha256 if meter else None,
+            weights_sha256=meters[0].weights.sha256 if meters else None,
             layers=options.layers,
             layer_weights=options.layer_weights,
             distance=options.distance,
-            scale=meter.scale if meter else None,
+            blur=options.blur,
+            tolerance=options.tolerance,
+            scale={name: scale[name] for name in ORDER if name in scale} if meters else None,
             resize=options.resize,
             background=options.background,
             max_pixels=options.max_pixels,
             precision=options.precision,
-            device=str(meter.device) if meter else None,
+            device=str(meters[0].device) if meters else None,
+            ignore=options.ignore,
             percept_version=_version("percept-cli"),
             torch_version=_version("torch"),
         )
+
+    def _meter(self, options: Options) -> Meter:
+        if id(options) not in self._meters:
+            from percept_cli.scoring.meter import Meter
+
+            self._meters[id(options)] = Meter(options, one_reference=self._one_reference)
+        return self._meters[id(options)]
 
     def _begin(self, pair: Pair) -> _Begun:
         """Everything that needs no network; only what still does keeps its images."""
         reference = shown(pair.reference) if pair.reference else None
         candidate = shown(pair.candidate) if pair.candidate else None
+        options = self._options_of(pair)
         if pair.error:
-            return _Begun(Result(reference, candidate, "error", error=pair.error))
+            return _Begun(Result(reference, candidate, "error", error=pair.error), options)
         if pair.reference is None:
-            return _Begun(Result(reference, candidate, "new"))
+            return _Begun(Result(reference, candidate, "new"), options)
         if pair.candidate is None:
-            return _Begun(Result(reference, candidate, "missing"))
+            return _Begun(Result(reference, candidate, "missing"), options)
         result = Result(reference, candidate, "compared")
+        sizes_differ = False
         try:
-            return self._loaded(pair.reference, pair.candidate, result)
+            return self._loaded(pair.reference, pair.candidate, result, options)
         except PerceptError as error:
-            reason = str(error)
+            reason, sizes_differ = str(error), isinstance(error, SizesDiffer)
         except MemoryError:
             reason = f"{result.name}: not enough memory to prepare it: free some"
-        return _Begun(replace(result, status="error", error=reason))
+        failed = replace(result, status="error", error=reason)
+        return _Begun(failed, options, sizes_differ=sizes_differ)
 
-    def _loaded(self, reference: Source, candidate: Source, result: Result) -> _Begun:
-        loaded = load(reference, candidate, self.options)
+    def _loaded(
+        self, reference: Source, candidate: Source, result: Result, options: Options
+    ) -> _Begun:
+        loaded = load(reference, candidate, options)
         width, height = loaded.size
         result = replace(result, width=width, height=height, notes=loaded.notes)
         if loaded.pictures is None:
-            return _Begun(self._identical(result))
+            return _Begun(_identical(result, options), options)
         before, after = loaded.pictures
-        return _Begun(result, (before.pixels, after.pixels))
+        return _Begun(result, options, (before.pixels, after.pixels))
 
-    def _finish(self, group: Sequence[_Begun]) -> list[Scored]:
+    def _finish(self, group: Sequence[_Begun], options: Options) -> list[Scored]:
         """Measure what is to be measured, all of it together."""
         pairs = [begun.pictures for begun in group if begun.pictures]
         try:
-            measured = iter(self._meter.measure(pairs) if pairs else ())
+            measured = iter(self._meter(options).measure(pairs) if pairs else ())
         except OutOfMemory as error:
-            return [Scored(_failed(b.result, error) if b.pictures else b.result) for b in group]
+            return [
+                Scored(_failed(b.result, error) if b.pictures else b.result, b.options)
+                for b in group
+            ]
         return [
-            self._scored(begun.result, next(measured), begun.pictures[1])
+            self._scored(begun, next(measured))
             if begun.pictures
-            else Scored(begun.result)
+            else Scored(begun.result, begun.options, sizes_differ=begun.sizes_differ)
             for begun in group
         ]
 
-    def _scored(self, result: Result, measured: Measurement, candidate: Pixels) -> Scored:
-        result = replace(result, total=measured.total, layers=measured.layers)
+    def _scored(self, begun: _Begun, measured: Measurement) -> Scored:
+        assert begun.pictures
+        result = replace(begun.result, total=measured.total, layers=measured.layers)
         if measured.map is not None:
-            peak, at = self._peak(measured.map)
-            result = replace(result, peak=peak, peak_at=at)
-        return Scored(result, measured.map, candidate)
+            from percept_cli.scoring.places import peak_of, regions_of
 
-    def _identical(self, result: Result) -> Result:
-        layers = dict.fromkeys(self.options.layers, 0.0)
-        peak = 0.0 if self.options.has_map else None
-        return replace(result, status="identical", total=0.0, peak=peak, layers=layers)
+            cell_layer, size = begun.options.cell_layer, (result.width or 0, result.height or 0)
+            assert cell_layer is not None
+            peak, at = peak_of(measured.map, cell_layer.stride)
+            regions = regions_of(measured.map, cell_layer.stride, size)
+            result = replace(result, peak=peak, peak_at=at, regions=regions)
+        return Scored(result, begun.options, measured.map, begun.pictures[1])
 
-    def _peak(self, cells: Grid) -> tuple[float, tuple[int, int]]:
-        """The largest cell, the first of equals, and its middle in pixels."""
-        row, column = divmod(int(cells.argmax()), cells.shape[1])
-        assert self.options.cell_layer is not None
-        side = self.options.cell_layer.stride
-        return float(cells[row, column]), (column * side + side // 2, row * side + side // 2)
+
+def _identical(result: Result, options: Options) -> Result:
+    layers = dict.fromkeys(options.layers, 0.0)
+    peak = 0.0 if options.has_map else None
+    return replace(result, status="identical", total=0.0, peak=peak, layers=layers)
 
 
 def _failed(result: Result, error: OutOfMemory) -> Result:

@@ -1,0 +1,119 @@
+"""`percept check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from percept_cli.cli import options as shared
+from percept_cli.cli.destination import Destination
+from percept_cli.cli.exits import CHANGED, INCOMPLETE, INTERRUPTED
+from percept_cli.cli.heatmaps import Heatmaps
+from percept_cli.cli.progress import with_progress
+from percept_cli.cli.run import Run
+from percept_cli.cli.sources import checked_source, refuse_inputs
+from percept_cli.cli.talk import Talk
+from percept_cli.gate.check import Check, verdict
+from percept_cli.gate.rules import Rules
+from percept_cli.scoring.options import MAX_PIXELS
+
+SHOWN = 20
+
+
+def check(
+    context: typer.Context,
+    baseline: shared.Baseline,
+    candidate: shared.Checked,
+    peak_threshold: shared.PeakThreshold = None,
+    threshold: shared.Threshold = None,
+    layer_threshold: shared.LayerThreshold = [],  # noqa: B006
+    allow_new: shared.AllowNew = False,
+    preset: shared.Preset = "rendering",
+    layers: shared.Layers = None,
+    layer_weight: shared.LayerWeight = [],  # noqa: B006
+    distance: shared.Distance = None,
+    raw: shared.Raw = False,
+    blur: shared.Blur = None,
+    tolerance: shared.Tolerance = None,
+    weights: shared.Weights = "bundled",
+    resize: shared.Resize = "none",
+    background: shared.Background = "white",
+    ignore: shared.Ignore = [],  # noqa: B006
+    max_pixels: shared.MaxPixels = MAX_PIXELS,
+    precision: shared.Precision = "fp32",
+    device: shared.Device = "auto",
+    json: shared.Json = None,
+    junit: shared.JUnit = None,
+    heatmap: shared.Heatmap = None,
+    limit: shared.Limit = SHOWN,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Fail if candidates look different from their baselines: the gate for CI.
+
+    An image passes if its peak, and its total and layers where these have thresholds, are not above
+    them. Missing candidates, new ones and changed sizes fail. Exit codes: 0 passed, 1 failed, 3 not
+    all could be compared.
+
+    Examples:
+
+        percept check baselines/ screenshots/
+
+        percept check baselines/ screenshots/ --peak-threshold strict --junit report.xml
+    """
+    talk = Talk(quiet)
+    talk.configuration(context.obj.file)
+    weights_of_layers = shared.layer_weights(layer_weight, layers, context)
+    limits = shared.by_layer(layer_threshold, "layer threshold", "LAYER=DISTANCE")
+    base: dict[str, Any] = {
+        "peak-threshold": peak_threshold,
+        "threshold": threshold,
+        "layer-threshold": limits,
+        "preset": preset,
+        "layers": layers,
+        "layer-weight": weights_of_layers,
+        "distance": distance,
+        "raw": raw,
+        "blur": blur,
+        "tolerance": tolerance,
+        "weights": weights,
+        "resize": resize,
+        "background": background,
+        "ignore": tuple(ignore),
+        "max-pixels": max_pixels,
+        "precision": precision,
+        "device": device,
+    }
+    fixed = {key for key in base if shared.is_set(context, key.replace("-", "_"))}
+    rules = Rules(base, context.obj.images, context.obj.file, fixed)
+    source = checked_source(baseline, candidate, talk)
+    rules.check_used([pair.name for pair in source.pairs])
+    checked = Check(rules, allow_new=allow_new)
+    destinations = [_destination(None, "check", checked, limit)]
+    for target, form in ((json, "json"), (junit, "junit")):
+        if target:
+            destinations.append(_destination(target, form, checked, 0))
+    for output in (json, junit, heatmap):
+        if output:
+            refuse_inputs(output, source)
+    options = rules.recipe_of_others.options
+    maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
+    run = Run(destinations, maps, talk, source.single, verdict)
+    results = checked.results(source.pairs)
+    run.take(results if quiet else with_progress(results, source.total))
+    raise typer.Exit(_exit_code(run))
+
+
+def _destination(target: Path | None, form: str, checked: Check, limit: int) -> Destination:
+    layers = checked.scorer.options.layers
+    settings = checked.scorer.settings
+    return Destination(target, form, None, layers, settings, limit=limit, live=False)
+
+
+def _exit_code(run: Run) -> int:
+    if run.interrupted:
+        return INTERRUPTED
+    if run.broken or run.summary.verdict == "incomplete":
+        return INCOMPLETE
+    return CHANGED if run.summary.verdict == "failed" else 0

@@ -1,0 +1,84 @@
+"""One run of a command: from its scored pairs to its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from percept_cli.cli.destination import Destination
+from percept_cli.cli.heatmaps import Heatmaps
+from percept_cli.cli.interrupts import uninterrupted
+from percept_cli.cli.talk import Talk
+from percept_cli.errors import OutputError, PerceptError
+from percept_cli.inputs.pairs import Pair
+from percept_cli.outputs.words import summary_line
+from percept_cli.results import Result, Summary, Verdict
+from percept_cli.scoring.score import Scored
+
+
+@dataclass
+class Run:
+    """Takes scored pairs to the destinations, whatever becomes of single ones."""
+
+    destinations: Sequence[Destination]
+    maps: Heatmaps | None
+    talk: Talk
+    single: bool = False
+    """Whether the user named two images, not folders or a manifest."""
+    judge: Callable[[Summary, int], Verdict] | None = None
+    """The verdict on a run with so many failing images."""
+    summary: Summary = field(default_factory=Summary)
+    failing: int = 0
+    broken: bool = False
+    """Whether something besides a pair went wrong."""
+    interrupted: bool = False
+
+    def take(self, scored: Iterator[tuple[Pair, Scored]]) -> None:
+        """Write all results, and the end.
+
+        Raises OutputError if they cannot be written, PerceptError if nothing could be compared.
+        """
+        try:
+            for pair, one in scored:
+                self._take(pair, one)
+            self.summary.complete = True
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self.talk.error("interrupted: results end here")
+        except OutputError:
+            raise
+        except PerceptError as error:
+            if not self.summary.pairs:
+                raise
+            self.talk.error(str(error))
+            self.broken = True
+        if not self.summary.pairs and self.summary.complete:
+            raise PerceptError("nothing to compare: no pair was named")
+        if self.judge:
+            self.summary.verdict = self.judge(self.summary, self.failing)
+        for destination in self.destinations:
+            destination.close(self.summary)
+        if not any(destination.shows_summary for destination in self.destinations):
+            self.talk.note(summary_line(self.summary))
+
+    def _take(self, pair: Pair, scored: Scored) -> None:
+        result = scored.result
+        if result.error:
+            self.talk.error(result.error)
+        if self.maps:
+            result = self._with_heatmap(self.maps, pair, scored)
+        with uninterrupted():
+            for destination in self.destinations:
+                destination.write(result)
+            self.summary.add(result)
+            self.failing += bool(result.failures)
+
+    def _with_heatmap(self, maps: Heatmaps, pair: Pair, scored: Scored) -> Result:
+        if self.single and scored.result.status == "identical":
+            self.talk.note("no heat map written: the images are identical")
+        try:
+            return replace(scored.result, heatmap=maps.write(pair, scored))
+        except OutputError as error:
+            self.broken = True
+            self.talk.error(str(error))
+            return scored.result

@@ -1,0 +1,70 @@
+"""Baselines and their variants: `home~mac.png` is another accepted look of `home.png`."""
+
+from __future__ import annotations
+
+import filecmp
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from percept_cli.inputs.pairs import Pair, pairs_of
+
+VARIANT = re.compile(r"(?P<stem>.+)~(?P<variant>[^/\\~]+)")
+
+
+def variant_name(name: str, variant: str) -> str:
+    """The name of that variant: `a/home.png`, `mac` → `a/home~mac.png`."""
+    path = Path(name)
+    return str(path.with_name(f"{path.stem}~{variant}{path.suffix}"))
+
+
+def checked_pairs(baseline: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
+    """Pairs of two files or folders in the order of their names, and files that are no images.
+
+    A candidate has a pair of its name for each variant of its baseline, or for the one that is
+    equal to it. Raises PerceptError as `pairs_of` does.
+    """
+    pairs, skipped = pairs_of(baseline, candidate)
+    if not baseline.is_dir():
+        pattern = f"{baseline.stem}~*{baseline.suffix}"
+        others = [] if candidate.is_dir() else sorted(baseline.parent.glob(pattern))
+        variants = [replace(pairs[0], reference=path) for path in others] if others else []
+        if variants and not baseline.exists():
+            pairs = []
+        return _without_equal(pairs + variants) if variants else pairs, skipped
+    return list(_with_variants(pairs)), skipped
+
+
+def _with_variants(pairs: list[Pair]) -> Iterable[Pair]:
+    by_stem = {_stem(pair.name): pair for pair in pairs}
+    groups = {pair.name: [pair] for pair in pairs}
+    for pair in pairs:
+        found = VARIANT.fullmatch(_stem(pair.name))
+        if pair.candidate or not found or not pair.reference:
+            continue
+        base = by_stem.get(found["stem"])
+        if base:
+            del groups[pair.name]
+            if base.candidate and not base.error:
+                groups[base.name].append(replace(base, reference=pair.reference))
+    for name in sorted(groups):
+        group = [pair for pair in groups[name] if pair.reference] or groups[name]
+        yield from _without_equal(group) if len(group) > 1 else group
+
+
+def _without_equal(group: list[Pair]) -> list[Pair]:
+    """Only the variant whose file is equal to the candidate's, if there is one."""
+    for pair in group:
+        assert pair.reference and pair.candidate
+        # What is wrong with a file that cannot be read, the comparison will say.
+        with suppress(OSError):
+            if filecmp.cmp(pair.reference, pair.candidate, shallow=False):
+                return [pair]
+    return group
+
+
+def _stem(name: str) -> str:
+    path = Path(name)
+    return str(path.with_name(path.stem))

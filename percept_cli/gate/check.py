@@ -1,0 +1,76 @@
+"""Scored pairs → judged ones; of several variants of a baseline the one that passes counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+
+from percept_cli.gate.rules import Rules
+from percept_cli.gate.thresholds import judged
+from percept_cli.inputs.pairs import Pair
+from percept_cli.results import Region, Result, Summary, Thresholds, Verdict
+from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scored, Scorer
+
+PASSES = ("identical", "passed")
+
+
+class Check:
+    """Compares candidates with their baselines under the rules of each image."""
+
+    def __init__(self, rules: Rules, *, allow_new: bool = False) -> None:
+        self._rules = rules
+        self._allow_new = allow_new
+        self.scorer = Scorer(rules.recipe_of_others.options, self._options_of)
+
+    def results(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Scored]]:
+        """Each image's judged result, in order; variants of one baseline have equal names."""
+        scored = self.scorer.score(pairs)
+        for _, group in groupby(scored, key=lambda item: item[0].name):
+            variants = [(pair, self._judged(pair, scored)) for pair, scored in group]
+            yield min(variants, key=lambda item: _rank(item[1].result))
+
+    def _options_of(self, pair: Pair) -> Options:
+        return self._rules.recipe_for(pair.name).options
+
+    def _judged(self, pair: Pair, scored: Scored) -> Scored:
+        recipe = self._rules.recipe_for(pair.name)
+        result = scored.result
+        if scored.sizes_differ:
+            reason = result.error or ""
+            result = replace(result, status="failed", error=None, failures=(reason,))
+            result = replace(result, thresholds=recipe.thresholds)
+        else:
+            result = judged(result, recipe.thresholds, allow_new=self._allow_new)
+        if result.failures and scored.map is not None:
+            result = replace(result, regions=_regions(scored, recipe.thresholds))
+        return replace(scored, result=replace(result, overrides=recipe.overrides))
+
+
+def verdict(summary: Summary, failing: int) -> Verdict:
+    """What a check came to: `incomplete` if something could not be compared, or nothing was."""
+    if summary.counts["error"] or not summary.complete:
+        return "incomplete"
+    if failing:
+        return "failed"
+    return "passed" if summary.scored else "incomplete"
+
+
+def _rank(result: Result) -> tuple[int, float]:
+    """Small for the variant that tells most of an image: one that passes, else the nearest."""
+    if result.status in PASSES:
+        return 0, result.peak or result.total or 0.0
+    if result.total is not None:
+        return 1, result.peak if result.peak is not None else result.total
+    return 2, 0.0
+
+
+def _regions(scored: Scored, thresholds: Thresholds) -> tuple[Region, ...]:
+    """Regions of all cells that matter to the peak threshold, not only those near the peak."""
+    from percept_cli.scoring.places import regions_of
+
+    result, side = scored.result, scored.options.cell_layer
+    assert scored.map is not None and side is not None
+    level = None if thresholds.peak is None else thresholds.peak / 2
+    return regions_of(scored.map, side.stride, (result.width or 0, result.height or 0), level)

@@ -1,0 +1,121 @@
+"""Settings for single images, by glob, from the configuration file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from percept_cli.errors import PerceptError, shown
+from percept_cli.gate.thresholds import thresholds_of
+from percept_cli.inputs.ignore import beside
+from percept_cli.network.layers import chosen
+from percept_cli.results import Thresholds
+from percept_cli.scoring.options import Options
+
+THRESHOLDS = {"peak-threshold": "peak", "threshold": "total", "layer-threshold": "layers"}
+CHOICES = ("preset", "layers", "layer-weight", "distance", "raw", "blur", "tolerance", "ignore")
+KEYS = (*CHOICES, *THRESHOLDS)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one image is compared and judged."""
+
+    options: Options
+    thresholds: Thresholds
+    overrides: Mapping[str, Any]
+    """What the configuration says about this image alone."""
+
+
+class Rules:
+    """A recipe for each image: the run's, changed by all globs that match, the last one winning.
+
+    `base` holds the run's settings by key, None where the preset decides; those named in `fixed`
+    come from flags or the environment, which no configuration overrides. Raises PerceptError for
+    tables that mean nothing.
+    """
+
+    def __init__(
+        self,
+        base: Mapping[str, Any],
+        tables: Any = None,
+        file: Path | None = None,
+        fixed: Collection[str] = (),
+    ) -> None:
+        self._base = base
+        self._fixed = frozenset(fixed)
+        self._file = file
+        self._tables: dict[str, dict[str, Any]] = _checked(tables or {}, file)
+        self._recipes: dict[tuple[str, ...], Recipe] = {}
+        self.recipe_of_others = self._recipe(())
+
+    def recipe_for(self, name: str) -> Recipe:
+        """How the image of that name is compared and judged."""
+        return self._recipe(self.globs_for(name))
+
+    def globs_for(self, name: str) -> tuple[str, ...]:
+        """The globs that match an image's name."""
+        return tuple(glob for glob in self._tables if fnmatchcase(name, glob))
+
+    def check_used(self, names: Collection[str]) -> None:
+        """PerceptError for a glob that matches none of these images."""
+        for glob in self._tables:
+            if not any(fnmatchcase(name, glob) for name in names):
+                near = difflib.get_close_matches(glob, names, n=1, cutoff=0.4)
+                hint = f"did you mean {near[0]!r}?" if near else "mend or remove it"
+                raise PerceptError(f"{self._where(glob)} matches no image: {hint}")
+
+    def _recipe(self, globs: tuple[str, ...]) -> Recipe:
+        if globs not in self._recipes:
+            overrides = {
+                key: value
+                for glob in globs
+                for key, value in self._tables[glob].items()
+                if key not in self._fixed
+            }
+            try:
+                self._recipes[globs] = _made(self._base, overrides, self._file)
+            except PerceptError as error:
+                if not globs:
+                    raise
+                raise PerceptError(f"{self._where(globs[-1])}: {error}") from error
+        return self._recipes[globs]
+
+    def _where(self, glob: str) -> str:
+        return f'{shown(self._file or Path())}: images."{glob}"'
+
+
+def _made(base: Mapping[str, Any], overrides: Mapping[str, Any], file: Path | None) -> Recipe:
+    merged = {**base, **overrides}
+    if "preset" in overrides:
+        # Another preset brings its own choices, but for those made beside it.
+        merged |= {key: overrides.get(key) for key in CHOICES[1:7]}
+    thresholds = {short: merged.pop(key, None) for key, short in THRESHOLDS.items()}
+    if isinstance(merged.get("layers"), str | list):
+        merged["layers"] = chosen(merged["layers"])
+    if file and "ignore" in overrides:
+        regions = merged["ignore"] if isinstance(merged["ignore"], list) else [merged["ignore"]]
+        merged["ignore"] = tuple(beside(region, file) for region in regions)
+    named = {key.replace("-", "_"): value for key, value in merged.items()}
+    named["layer_weights"] = named.pop("layer_weight", None)
+    options = Options.of(**named)
+    return Recipe(options, thresholds_of(options, **thresholds), overrides)
+
+
+def _checked(tables: Any, file: Path | None) -> dict[str, dict[str, Any]]:
+    where = shown(file or Path())
+    if not isinstance(tables, dict):
+        raise PerceptError(f'{where}: images is no table: write [images."GLOB"]')
+    for glob, table in tables.items():
+        if not isinstance(table, dict):
+            raise PerceptError(f'{where}: images."{glob}" is no table: write [images."{glob}"]')
+        for key in table:
+            if key not in KEYS:
+                near = difflib.get_close_matches(key, KEYS, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}"
+                raise PerceptError(f'{where}: images."{glob}": unknown key {key!r}: {hint}')
+    return tables

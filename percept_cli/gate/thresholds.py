@@ -1,0 +1,98 @@
+"""What passes: thresholds from what a user gave, and results judged by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from percept_cli.errors import PerceptError
+from percept_cli.network.layers import known
+from percept_cli.results import Result, Thresholds
+from percept_cli.scoring.options import Options
+
+# Peaks of the preset `rendering`, from benchmarks/rendering.
+NAMED = {"strict": 0.2, "normal": 0.3, "lenient": 0.5}
+
+
+def thresholds_of(
+    options: Options,
+    peak: str | float | None = None,
+    total: float | None = None,
+    layers: Mapping[str, float] | None = None,
+) -> Thresholds:
+    """Thresholds for results of these options; `peak` is a number, a name of NAMED, or `none`.
+
+    Raises PerceptError for a threshold that means nothing, and if nothing would be judged.
+    """
+    text = str(peak) if peak is not None else "normal" if options.is_preset else None
+    if text is None and total is None and not layers:
+        raise PerceptError(
+            f"no threshold for preset {options.preset} with other choices: give --peak-threshold "
+            "or --threshold a number"
+        )
+    found = Thresholds(
+        _peak(text or "none", options),
+        None if total is None else _at_least_0(total, "threshold"),
+        {name: _layer(name, value, options) for name, value in (layers or {}).items()},
+    )
+    if found == Thresholds():
+        raise PerceptError("nothing is judged: give a peak threshold, a threshold, or both")
+    return found
+
+
+def _peak(text: str, options: Options) -> float | None:
+    if text == "none":
+        return None
+    if not options.has_map:
+        raise PerceptError(
+            f"{options.distance} of these layers has no peak: use --threshold, and "
+            "--peak-threshold none"
+        )
+    if text in NAMED:
+        if not (options.is_preset and options.preset == "rendering"):
+            raise PerceptError(
+                f"peak threshold {text!r} is measured for the preset rendering: give a number"
+            )
+        return NAMED[text]
+    return _at_least_0(text, "peak threshold")
+
+
+def _layer(name: str, value: Any, options: Options) -> float:
+    if known(name).name not in options.layers:
+        raise PerceptError(f"layer threshold for {name}, which is not among the chosen layers")
+    return _at_least_0(value, f"layer threshold {name}")
+
+
+def _at_least_0(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        names = f", {', '.join(NAMED)} or none" if what == "peak threshold" else ""
+        raise PerceptError(f"{what} {value!r}: give a number from 0 on{names}")
+    return number
+
+
+def judged(result: Result, thresholds: Thresholds, *, allow_new: bool = False) -> Result:
+    """The result with its verdict: compared becomes passed or failed, and says why."""
+    result = replace(result, thresholds=thresholds)
+    if result.status == "missing":
+        return replace(result, failures=("the candidate is missing",))
+    if result.status == "new" and not allow_new:
+        return replace(result, failures=("there is no baseline",))
+    if result.status != "compared":
+        return result
+    failures = tuple(_excess(result, thresholds))
+    return replace(result, status="failed" if failures else "passed", failures=failures)
+
+
+def _excess(result: Result, thresholds: Thresholds) -> list[str]:
+    judged = [("peak", result.peak, thresholds.peak), ("total", result.total, thresholds.total)]
+    judged += [(name, result.layers[name], most) for name, most in thresholds.layers.items()]
+    return [
+        f"{what} {value:.4g} > {most:g}"
+        for what, value, most in judged
+        if value is not None and most is not None and value > most
+    ]

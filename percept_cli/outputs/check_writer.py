@@ -1,0 +1,79 @@
+"""A check's results for people: what fails and where, then the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TextIO
+
+from rich.text import Text
+
+from percept_cli.errors import one_line
+from percept_cli.outputs.console import Console
+from percept_cli.outputs.words import figure, settings_line, summary_line
+from percept_cli.results import Result, Settings, Summary
+
+SHOWN_REGIONS = 3
+STYLES = {"failed": "bold red", "missing": "bold red", "new": "bold yellow", "error": "bold red"}
+VERDICTS = {"passed": "bold green", "failed": "bold red", "incomplete": "bold red"}
+
+
+class CheckWriter:
+    """Shows the first `limit` of the results that do not pass, in full; all for `limit=0`."""
+
+    def __init__(self, stream: TextIO, settings: Callable[[], Settings], limit: int) -> None:
+        self._console = Console(file=stream, highlight=False)
+        self._settings = settings
+        self._limit = limit
+        self._shown = self._left_out = 0
+
+    def write(self, result: Result) -> None:
+        """Show the result, unless it passes."""
+        if not result.failures and result.status != "error":
+            return
+        if self._limit and self._shown == self._limit:
+            self._left_out += 1
+            return
+        self._shown += 1
+        status = result.status.upper(), STYLES[result.status]
+        self._print(Text.assemble(status, "  ", *_head(result)))
+        for line in _details(result):
+            self._print(Text(f"  {line}"))
+
+    def close(self, summary: Summary) -> None:
+        """Show the summary, the verdict and the settings."""
+        if self._left_out:
+            self._print(Text(f"… and {self._left_out} more: --limit 0 shows all", style="dim"))
+        if self._shown:
+            self._print(Text())
+        verdict = summary.verdict or "incomplete"
+        self._print(Text.assemble((verdict, VERDICTS[verdict]), "  ", summary_line(summary)))
+        self._print(Text(settings_line(self._settings()), style="dim"))
+        self._console.file.flush()
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+def _head(result: Result) -> Iterable[str]:
+    yield one_line(result.name)
+    if result.total is None:
+        yield f"  {one_line(result.error or '; '.join(result.failures))}"
+
+
+def _details(result: Result) -> Iterable[str]:
+    if result.total is None:
+        return
+    scores = f"total {figure(result.total)}, peak {figure(result.peak)}"
+    yield f"{'; '.join(result.failures)}  ({scores})"
+    layers = sorted(result.layers.items(), key=lambda item: -item[1])
+    yield "layers  " + ", ".join(f"{name} {figure(value)}" for name, value in layers)
+    for region in result.regions[:SHOWN_REGIONS]:
+        place = f"{region.x},{region.y} {region.width}x{region.height}"
+        yield f"at {place}  peak {figure(region.peak)}"
+    if len(result.regions) > SHOWN_REGIONS:
+        yield f"and at {len(result.regions) - SHOWN_REGIONS} more places"
+    yield f"baseline {one_line(result.reference or '')}"
+    if result.heatmap:
+        yield f"heat map {one_line(result.heatmap)}"
+    for note in result.notes:
+        yield f"note {one_line(note)}"

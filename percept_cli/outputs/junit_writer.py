@@ -1,0 +1,73 @@
+"""A check's results as JUnit XML, which CI services show: a test case per image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TextIO
+from xml.etree import ElementTree
+
+from percept_cli.outputs.words import figure, settings_line
+from percept_cli.results import Result, Settings, Summary
+
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold."""
+
+
+class JUnitWriter:
+    """Writes the document at the end."""
+
+    def __init__(self, stream: TextIO, settings: Callable[[], Settings]) -> None:
+        self._stream = stream
+        self._settings = settings
+        self._suite = ElementTree.Element("testsuite", name="percept")
+
+    def write(self, result: Result) -> None:
+        """Add the image's test case."""
+        case = ElementTree.SubElement(
+            self._suite, "testcase", classname="percept", name=_clean(result.name), time="0"
+        )
+        if result.status == "error":
+            error = ElementTree.SubElement(case, "error", message=_clean(result.error or ""))
+            error.text = _clean(_details(result))
+        elif result.failures:
+            message = _clean("; ".join(result.failures))
+            failure = ElementTree.SubElement(case, "failure", message=message, type=result.status)
+            failure.text = _clean(_details(result))
+
+    def close(self, summary: Summary) -> None:
+        """Write the document."""
+        failures = sum(1 for _ in self._suite.iter("failure"))
+        counts = {"tests": summary.pairs, "failures": failures, "errors": summary.counts["error"]}
+        self._suite.attrib |= {name: str(count) for name, count in counts.items()}
+        properties = ElementTree.Element("properties")
+        ElementTree.SubElement(
+            properties, "property", name="settings", value=_clean(settings_line(self._settings()))
+        )
+        self._suite.insert(0, properties)
+        suites = ElementTree.Element("testsuites", self._suite.attrib)
+        suites.append(self._suite)
+        ElementTree.indent(suites)
+        self._stream.write('<?xml version="1.0" encoding="utf-8"?>\n')
+        self._stream.write(ElementTree.tostring(suites, encoding="unicode") + "\n")
+        self._stream.flush()
+
+
+def _details(result: Result) -> str:
+    lines = [f"baseline: {result.reference}", f"candidate: {result.candidate}"]
+    if result.total is not None:
+        lines += [f"total: {figure(result.total)}", f"peak: {figure(result.peak)}"]
+        lines += [f"{name}: {figure(value)}" for name, value in result.layers.items()]
+    if thresholds := result.thresholds:
+        limits = {"peak": thresholds.peak, "total": thresholds.total, **thresholds.layers}
+        lines += [
+            f"{what} threshold: {most:g}" for what, most in limits.items() if most is not None
+        ]
+    lines += [f"at {r.x},{r.y} {r.width}x{r.height}: peak {figure(r.peak)}" for r in result.regions]
+    if result.heatmap:
+        lines.append(f"heat map: {result.heatmap}")
+    return "\n".join(lines)
+
+
+def _clean(text: str) -> str:
+    return FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)

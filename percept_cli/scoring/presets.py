@@ -1,0 +1,42 @@
+"""Recipes with a name: which choices make a distance for which purpose."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from percept_cli.errors import PerceptError
+from percept_cli.network.layers import DEFAULT_LAYERS
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Choices that belong together."""
+
+    name: str
+    purpose: str
+    distance: str
+    layers: tuple[str, ...] = DEFAULT_LAYERS
+    layer_weights: Mapping[str, float] = field(default_factory=dict)
+    blur: float = 0.0
+    tolerance: int = 0
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("photo", "photographs and what models make of them", "l2"),
+        # benchmarks/rendering measures what these choices are worth.
+        Preset("rendering", "pages and drawings, judged by peak", "unit", blur=1.0, tolerance=1),
+    )
+}
+
+
+def preset_named(name: str) -> Preset:
+    """The preset of that name; PerceptError if there is none."""
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(PRESETS)}"
+        raise PerceptError(f"unknown preset {name!r}: {hint}")
+    return PRESETS[name]

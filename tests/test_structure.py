@@ -14,7 +14,8 @@ import percept_cli
 
 ROOT = Path(percept_cli.__file__).parent
 BELOW = {
-    "cli": {"scoring", "network", "inputs", "outputs"},
+    "cli": {"gate", "scoring", "network", "inputs", "outputs"},
+    "gate": {"scoring", "network", "inputs"},
     "scoring": {"network", "inputs"},
     "network": set(),
     "inputs": set(),
@@ -77,12 +78,22 @@ COFFEE = REFERENCES / "coffee.png", SAMPLES / "jpeg-3/coffee.jpg"
         ("compare", REFERENCES, "nowhere"),
         ("compare", "nowhere.png", "nowhere.png"),
         ("compare", REFERENCES, REFERENCES),
+        ("check", "--help"),
+        ("check", REFERENCES, REFERENCES),
+        ("check", REFERENCES, REFERENCES, "--peak-threshold=loose"),
+        ("approve", REFERENCES, REFERENCES, "--dry-run"),
+        ("calibrate", REFERENCES, REFERENCES),
     ],
     ids=lambda arguments: " ".join(Path(a).name for a in arguments),
 )
 def test_what_needs_no_network_loads_no_torch(arguments: tuple[str | Path, ...]) -> None:
     loaded = modules_after(command(*arguments))
     assert "percept_cli" in loaded and "torch" not in loaded
+
+
+def test_equal_files_are_compared_without_numpy_or_rich() -> None:
+    arguments = ("compare", REFERENCES, REFERENCES, "--format=json", "--quiet")
+    assert not modules_after(command(*arguments)) & {"torch", "numpy", "rich"}
 
 
 def test_importing_the_package_loads_no_torch() -> None:

@@ -16,10 +16,13 @@ from percept_cli.cli.run import Run
 from percept_cli.cli.sources import checked_source, refuse_inputs
 from percept_cli.cli.talk import Talk
 from percept_cli.gate.check import Check, verdict
-from percept_cli.gate.rules import Rules
+from percept_cli.gate.rules import KEYS, Rules
 from percept_cli.scoring.options import MAX_PIXELS
 
 SHOWN = 20
+
+SHARED = ("weights", "resize", "background", "max-pixels", "precision", "device")
+"""Settings that no single image has of its own."""
 
 
 def check(
@@ -64,29 +67,7 @@ def check(
     """
     talk = Talk(quiet)
     talk.configuration(context.obj.file)
-    weights_of_layers = shared.layer_weights(layer_weight, layers, context)
-    limits = shared.by_layer(layer_threshold, "layer threshold", "LAYER=DISTANCE")
-    base: dict[str, Any] = {
-        "peak-threshold": peak_threshold,
-        "threshold": threshold,
-        "layer-threshold": limits,
-        "preset": preset,
-        "layers": layers,
-        "layer-weight": weights_of_layers,
-        "distance": distance,
-        "raw": raw,
-        "blur": blur,
-        "tolerance": tolerance,
-        "weights": weights,
-        "resize": resize,
-        "background": background,
-        "ignore": tuple(ignore),
-        "max-pixels": max_pixels,
-        "precision": precision,
-        "device": device,
-    }
-    fixed = {key for key in base if shared.is_set(context, key.replace("-", "_"))}
-    rules = Rules(base, context.obj.images, context.obj.file, fixed)
+    rules = rules_of(context)
     source = checked_source(baseline, candidate, talk)
     rules.check_used([pair.name for pair in source.pairs])
     checked = Check(rules, allow_new=allow_new)
@@ -103,6 +84,19 @@ def check(
     results = checked.results(source.pairs)
     run.take(results if quiet else with_progress(results, source.total))
     raise typer.Exit(_exit_code(run))
+
+
+def rules_of(context: typer.Context) -> Rules:
+    """How each image is compared and judged, from a context of this command."""
+    params: dict[str, Any] = context.params
+    base = {key: params[key.replace("-", "_")] for key in (*KEYS, *SHARED)}
+    limits = shared.by_layer(params["layer_threshold"], "layer threshold", "LAYER=DISTANCE")
+    base["layer-threshold"] = limits
+    weights = shared.layer_weights(params["layer_weight"], params["layers"], context)
+    base["layer-weight"] = weights
+    base["ignore"] = tuple(params["ignore"])
+    fixed = {key for key in base if shared.is_set(context, key.replace("-", "_"))}
+    return Rules(base, context.obj.images, context.obj.file, fixed)
 
 
 def _destination(target: Path | None, form: str, checked: Check, limit: int) -> Destination:

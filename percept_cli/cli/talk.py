@@ -9,20 +9,25 @@ from pathlib import Path
 from percept_cli.errors import one_line, shown
 
 
-@dataclass(frozen=True)
+@dataclass
 class Talk:
     """Says errors always, and notes unless the user wants quiet."""
 
     quiet: bool
+    errors: int = 0
 
     def error(self, message: str) -> None:
         """One line about what failed."""
+        self.errors += 1
+        self._say(message)
+
+    def _say(self, message: str) -> None:
         print(f"percept: {one_line(message)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def note(self, message: str) -> None:
         """One line worth knowing."""
         if not self.quiet:
-            self.error(message)
+            self._say(message)
 
     def configuration(self, file: Path | None) -> None:
         """Which file options come from, if any."""

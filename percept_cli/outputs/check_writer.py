@@ -9,7 +9,7 @@ from rich.text import Text
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console
-from percept_cli.outputs.words import figure, settings_line, summary_line
+from percept_cli.outputs.words import figure, place_of, settings_line, summary_line
 from percept_cli.results import Result, Settings, Summary
 
 SHOWN_REGIONS = 3
@@ -67,9 +67,7 @@ def _details(result: Result) -> Iterable[str]:
     yield f"{'; '.join(result.failures)}  ({scores})"
     layers = sorted(result.layers.items(), key=lambda item: -item[1])
     yield "layers  " + ", ".join(f"{name} {figure(value)}" for name, value in layers)
-    for region in result.regions[:SHOWN_REGIONS]:
-        place = f"{region.x},{region.y} {region.width}x{region.height}"
-        yield f"at {place}  peak {figure(region.peak)}"
+    yield from map(place_of, result.regions[:SHOWN_REGIONS])
     if len(result.regions) > SHOWN_REGIONS:
         yield f"and at {len(result.regions) - SHOWN_REGIONS} more places"
     yield f"baseline {one_line(result.reference or '')}"

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console, plain_table
-from percept_cli.outputs.words import figure, settings_line, summary_line
+from percept_cli.outputs.words import figure, place_of, settings_line, summary_line
 from percept_cli.results import Result, Settings, Summary
 
 WORST = "bold red"
@@ -121,7 +121,8 @@ def _block(result: Result, settings: Settings) -> Group:
     table.add_row(Text("total", style="bold"), total, "", "", identical)
     place = _place(result)
     table.add_row("peak", figure(result.peak), "", "", f"at {place}" if place else "")
-    return Group(head, "", table, "")
+    regions = [Text(place_of(region)) for region in result.regions]
+    return Group(head, "", table, *regions, "")
 
 
 def _layer_cells(result: Result) -> list[Text]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from percept_cli.results import STATUSES, Settings, Summary
+from percept_cli.results import STATUSES, Region, Settings, Summary
 
 
 def figure(value: float | None) -> str:
@@ -10,6 +10,12 @@ def figure(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
+
+
+def place_of(region: Region) -> str:
+    """Where a region is, and how large its peak."""
+    place = f"{region.x},{region.y} {region.width}x{region.height}"
+    return f"at {place}  peak {figure(region.peak)}"
 
 
 def summary_line(summary: Summary) -> str:

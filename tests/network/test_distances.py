@@ -61,3 +61,41 @@ def test_half_precision_features_are_summed_in_float32() -> None:
 def test_an_unknown_distance_is_refused() -> None:
     with pytest.raises(PerceptError, match="unknown distance 'l3': choose one of l2, l1, mse"):
         distance_named("l3")
+
+
+def nearest(name: str, f: np.ndarray, g: np.ndarray, tolerance: int) -> np.ndarray:
+    """Each position's tolerant difference, position by position and shift by shift."""
+    height, width = f.shape[1:]
+    out = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            found: list[list[float]] = [[], []]
+            for v in range(max(y - tolerance, 0), min(y + tolerance + 1, height)):
+                for u in range(max(x - tolerance, 0), min(x + tolerance + 1, width)):
+                    for place, (one, other) in enumerate(((f, g), (g, f))):
+                        a, b = one[:, y, x], other[:, v, u]
+                        if name == "unit":
+                            a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+                        size = np.abs(a - b) if name == "l1" else (a - b) ** 2
+                        found[place].append(size.sum() if name == "unit" else size.mean())
+            out[y, x] = max(map(min, found))
+    return out
+
+
+@pytest.mark.parametrize("name", ["l2", "l1", "mse", "unit"])
+@pytest.mark.parametrize("tolerance", [1, 2])
+def test_tolerant_difference_equals_its_formula(name: str, tolerance: int) -> None:
+    f, g = torch.from_numpy(F), torch.from_numpy(G)
+    found = DISTANCES[name].tolerant_difference(f, g - f, tolerance)
+    assert found[0].numpy() == pytest.approx(nearest(name, F[0], G[0], tolerance))
+    swapped = DISTANCES[name].tolerant_difference(g, f - g, tolerance)
+    assert torch.allclose(found, swapped)
+
+
+def test_a_displaced_feature_is_forgiven_up_to_the_tolerance() -> None:
+    f = torch.zeros(1, 4, 9, 9)
+    f[:, :, 4, 4] = 1
+    for shift, difference in ((1, 0.0), (2, 1.0)):
+        g = f.roll((shift, -shift), (2, 3))
+        found = DISTANCES["l2"].tolerant_difference(f, g - f, 1)
+        assert found.max() == difference

@@ -15,31 +15,40 @@ import pytest
 from percept_cli.errors import PerceptError
 from percept_cli.outputs.formats import FORMATS, format_for, writer_for
 from percept_cli.outputs.words import figure
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Region, Result, Settings, Summary, Thresholds
 
 LAYERS = ("conv1_1", "pool2")
 SETTINGS = Settings(
+    preset="photo",
     weights="bundled",
     weights_sha256="0" * 64,
     layers=LAYERS,
     layer_weights={"conv1_1": 1.0, "pool2": 2.5},
     distance="l2",
+    blur=0.5,
+    tolerance=1,
     scale={"conv1_1": 71.5, "pool2": 398.0},
     resize="reference",
     background="white",
     max_pixels=1000,
     precision="fp32",
     device="cpu",
+    ignore=("1,2,3,4",),
     percept_version="0.1.0",
     torch_version="2.6.0",
 )
 RESULTS = (
     Result("a/1.png", "b/1.png", "compared", 0.25, 0.5, (4, 12), {"conv1_1": 0.125, "pool2": 0.3},
-           64, 48, ("candidate resized from 1x1 to 64x48",)),
-    Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), 8, 9),
+           (Region(0, 8, 16, 12, 0.5), Region(40, 8, 8, 8, 0.375)), 64, 48,
+           ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png"),
+    Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), (), 8, 9),
     Result("a/3.png", None, "missing"),
     Result(None, "b/ü,\n4.png", "new"),
     Result("a/5.png", "b/5.png", "error", error="b/5.png: the file is empty: write it again"),
+    Result("a/6~mac.png", "b/6.png", "failed", 0.125, 0.625, (4, 4), {"conv1_1": 0.1, "pool2": 0.2},
+           (Region(0, 0, 8, 8, 0.625),), 8, 8, (), None,
+           Thresholds(0.25, 0.1, {"pool2": 0.15}), ("peak 0.625 > 0.25", "total 0.125 > 0.1"),
+           {"peak-threshold": 0.25, "ignore": ["1,2,3,4"]}, "maps/6.png"),
 )  # fmt: skip
 
 
@@ -67,7 +76,7 @@ def test_json_is_valid_under_the_schema() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"status": "passed"}, {"total": -1.0}, {"total": None}, {"layers": {"conv9": 1}}, {"x": 1}],
+    [{"status": "accepted"}, {"total": -1.0}, {"total": None}, {"layers": {"conv9": 1}}, {"x": 1}],
 )
 def test_the_schema_refuses_other_documents(change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError, match=r"Failed validating"):
@@ -92,8 +101,20 @@ def test_rows_say_what_the_document_says() -> None:
         place = [int(row[name]) for name in ("peak_x", "peak_y") if row[name]]
         assert place == (pair["peak_at"] or [])
         assert {name: float(row[name]) for name in LAYERS if row[name]} == pair["layers"]
-        assert row["notes"] == "; ".join(pair["notes"])
-        used = pair["status"] == "compared"
+        for name in ("notes", "failures"):
+            assert row[name] == "; ".join(pair[name])
+        assert row["heatmap"] == (pair["heatmap"] or "")
+        assert json.loads(row["overrides"] or "{}") == pair["overrides"]
+        regions = [
+            f"{r['x']},{r['y']},{r['width']},{r['height']}={r['peak']}" for r in pair["regions"]
+        ]
+        assert row["regions"] == "; ".join(regions)
+        limits = pair["thresholds"] or {"peak": None, "total": None, "layers": {}}
+        for column, kind in (("peak_threshold", "peak"), ("threshold", "total")):
+            assert row[column] == str(limits[kind] or "")
+        layers = [f"{name}={value}" for name, value in limits["layers"].items()]
+        assert row["layer_thresholds"] == "; ".join(layers)
+        used = pair["status"] in ("compared", "failed")
         for name, value in document["settings"].items():
             if name in ("weights_sha256", "device"):
                 assert row[name] == (value if used else "")
@@ -102,6 +123,8 @@ def test_rows_say_what_the_document_says() -> None:
             elif name == "scale":
                 scale = {layer: float(row[f"{layer}_scale"] or "nan") for layer in LAYERS}
                 assert scale == value or not used
+            elif name == "ignore":
+                assert row[name] == "; ".join(value)
             elif name != "layers":
                 assert row[name] == str(value)
 
@@ -117,13 +140,27 @@ def test_the_table_shows_the_numbers_of_the_document() -> None:
         else:
             assert pair["status"] in table
     assert "4,12" in table and "candidate resized" in table
-    assert "5 pairs: 1 identical, 1 compared, 1 missing, 1 new, 1 error" in table
-    for value in ("bundled", "l2", "71.5", "2.5", "white", "1000", "fp32 on cpu", "0.1.0", "2.6.0"):
+    assert "6 pairs: 1 identical, 1 compared, 1 failed, 1 missing, 1 new, 1 error" in table
+    for value in (
+        "bundled",
+        "l2",
+        "blur 0.5",
+        "tolerance 1",
+        "1 ignored region",
+        "71.5",
+        "2.5",
+        "white",
+        "1000",
+        "fp32 on cpu",
+        "0.1.0",
+        "2.6.0",
+    ):
         assert value in table
 
 
 def test_one_pair_is_shown_in_full() -> None:
     table = written("table", RESULTS[:1])
+    assert "0,8 16x12  peak 0.5000" in table and "40,8 8x8  peak 0.3750" in table
     assert [line.split()[0] for line in table.splitlines() if line][:8] == [
         "reference", "candidate", "size", "note", "layer", "conv1_1", "pool2", "total",
     ]  # fmt: skip
@@ -136,7 +173,7 @@ def test_a_table_shows_no_more_than_its_limit() -> None:
         writer.write(result)
     writer.close(summary)
     assert "2.png" in stream.getvalue() and "3.png" not in stream.getvalue()
-    assert "and 3 more: --limit 0 shows all" in stream.getvalue()
+    assert "and 4 more: --limit 0 shows all" in stream.getvalue()
 
 
 def test_small_figures_do_not_vanish() -> None:
@@ -155,3 +192,18 @@ def test_the_suffix_tells_the_format() -> None:
         format_for("xml", None)
     with pytest.raises(PerceptError, match=r"a.xml: no format has this suffix"):
         format_for(None, Path("a.xml"))
+
+
+def test_a_check_shows_what_fails_in_full() -> None:
+    shown = written("check")
+    assert "1.png" not in shown and "2.png" not in shown
+    failed = shown[shown.index("FAILED  b/6.png") :].splitlines()
+    assert [line.strip() for line in failed[:6]] == [
+        "FAILED  b/6.png",
+        "peak 0.625 > 0.25; total 0.125 > 0.1  (total 0.1250, peak 0.6250)",
+        "layers  pool2 0.2000, conv1_1 0.1000",
+        "at 0,0 8x8  peak 0.6250",
+        "baseline a/6~mac.png",
+        "heat map maps/6.png",
+    ]
+    assert "ERROR  b/5.png  b/5.png: the file is empty" in shown

@@ -160,6 +160,47 @@ def test_crops_and_tiles_give_what_the_whole_frame_gives(
             )
 
 
+@pytest.mark.parametrize("distance", ["l2", "unit"])
+@pytest.mark.parametrize("layers", [("conv1_1",), ("pool1",), ("conv1_1", "conv2_1", "conv4_1")])
+@pytest.mark.parametrize(("blur", "tolerance"), [(1.0, 0), (0.0, 1), (1.0, 2)])
+def test_blur_and_tolerance_are_exact_on_crops_and_tiles(
+    distance: str,
+    layers: tuple[str, ...],
+    blur: float,
+    tolerance: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    image = np.tile(pixels("coffee.png"), (1, 2, 1))[:203, :307]
+    pair = image, edited(rng, image)
+    options = Options(distance=distance, layers=layers, blur=blur, tolerance=tolerance)
+    tiled = Meter(options)
+    tiled._capacity = Capacity(width=64, height=96, batch=1, strips=tolerance == 0)
+    (cropped,), (in_tiles,) = Meter(options).measure([pair]), tiled.measure([pair])
+    (swapped,) = Meter(options).measure([pair[::-1]])
+    whole_frame(monkeypatch)
+    (whole,) = Meter(options).measure([pair])
+    assert whole.total > 0
+    for measured in (cropped, in_tiles, swapped):
+        assert measured.layers == pytest.approx(whole.layers, rel=1e-5)
+        assert measured.map == pytest.approx(whole.map, rel=1e-4, abs=1e-6)
+
+
+def test_blur_and_tolerance_forgive_small_displacements() -> None:
+    moved = np.roll(REFERENCE, 1, axis=1)
+    plain = measure(REFERENCE, moved, layers=("conv1_1",)).total
+    for choices in ({"blur": 2.0}, {"tolerance": 1}):
+        forgiven = measure(REFERENCE, moved, layers=("conv1_1",), **choices).total
+        assert forgiven < 0.6 * plain, choices
+
+
+def test_tolerance_never_raises_a_difference() -> None:
+    plain, tolerant = (measure(REFERENCE, CANDIDATE, tolerance=t) for t in (0, 1))
+    assert tolerant.layers["conv1_1"] < plain.layers["conv1_1"]
+    assert tolerant.layers["conv2_1"] < plain.layers["conv2_1"]
+    assert tolerant.layers["conv4_1"] == pytest.approx(plain.layers["conv4_1"], rel=1e-5)
+
+
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_pairs_measured_together_give_what_each_gives_alone(distance: str) -> None:
     rng = np.random.default_rng(3)

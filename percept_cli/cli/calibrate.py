@@ -1,0 +1,170 @@
+"""`percept calibrate`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from percept_cli.cli import options as shared
+from percept_cli.cli.check import rules_of
+from percept_cli.cli.exits import INCOMPLETE
+from percept_cli.cli.progress import with_progress
+from percept_cli.cli.talk import Talk
+from percept_cli.errors import PerceptError, shown
+from percept_cli.gate.calibrate import Proposal, proposed, write_thresholds
+from percept_cli.inputs.pairs import Pair, pairs_in, pairs_of
+from percept_cli.scoring.score import Scorer
+
+BINS = 12
+
+Scores = list[tuple[str, float]]
+"""Names of images, and their peaks, or totals where there are no peaks."""
+
+
+def calibrate(
+    context: typer.Context,
+    baseline: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BASELINE]", help="Image or folder of pairs that look the same."),
+    ] = None,
+    candidate: Annotated[
+        Path | None, typer.Argument(metavar="[CANDIDATE]", help="Their other images.")
+    ] = None,
+    same_pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", metavar="FILE", help="A manifest of pairs that look the same."),
+    ] = None,
+    different: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="BASELINE CANDIDATE", help="Pairs known to differ."),
+    ] = None,
+    different_pairs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A manifest of pairs known to differ.")
+    ] = None,
+    glob: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Propose a threshold for these alone; repeatable."),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the thresholds to the configuration file.")
+    ] = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Propose a threshold for `check`, from pairs that look the same and pairs that differ.
+
+    Takes the options of 'percept check' that say what is measured, too; --glob and --write refer to
+    percept.toml, or to pyproject.toml if that has a table tool.percept.
+
+    Examples:
+
+        percept calibrate screenshots-linux/ screenshots-mac/
+
+        percept calibrate linux/ mac/ --different before/ after/ --write
+    """
+    talk = Talk(quiet)
+    rules = rules_of(_check_context(context))
+    scorer = Scorer(rules.recipe_of_others.options, lambda p: rules.recipe_for(p.name).options)
+    by_peak = rules.recipe_of_others.options.has_map
+    paths = (baseline, candidate) if baseline and candidate else None
+    known = {
+        "same": _scores(scorer, _pairs(paths, same_pairs), talk, by_peak=by_peak),
+        "different": _scores(scorer, _pairs(different, different_pairs), talk, by_peak=by_peak),
+    }
+    globs = {"": None, **dict.fromkeys(glob or ())}
+    proposals = {glob: _proposal(known, glob) for glob in globs}
+    for name, proposal in proposals.items():
+        _show(name, proposal, "peak" if by_peak else "total")
+    if write:
+        file = context.obj.file or Path("percept.toml")
+        key = "peak-threshold" if by_peak else "threshold"
+        found = {name: proposal.threshold for name, proposal in proposals.items()}
+        write_thresholds(file, key, found.pop(""), found)
+        talk.note(f"written to {shown(file)}")
+    raise typer.Exit(INCOMPLETE if talk.errors else 0)
+
+
+def _check_context(context: typer.Context) -> typer.Context:
+    """The context that `check` would have, with all its settings."""
+    assert context.parent
+    group: Any = context.parent.command
+    made: typer.Context = group.commands["check"].make_context(
+        "check", [".", ".", *context.args], parent=context.parent
+    )
+    return made
+
+
+def _pairs(paths: tuple[Path, Path] | None, manifest: Path | None) -> list[Pair]:
+    pairs = pairs_of(*paths)[0] if paths else []
+    return pairs + (list(pairs_in(manifest)) if manifest else [])
+
+
+def _scores(scorer: Scorer, pairs: list[Pair], talk: Talk, *, by_peak: bool) -> Scores:
+    found = []
+    scored = scorer.score(pairs)
+    for pair, one in scored if talk.quiet else with_progress(scored, len(pairs)):
+        result = one.result
+        score = result.peak if by_peak else result.total
+        if result.error or score is None:
+            talk.error(result.error or f"{result.name}: {result.status}: left out")
+        else:
+            found.append((pair.name, score))
+    return found
+
+
+def _proposal(known: dict[str, Scores], glob: str) -> Proposal:
+    chosen = {
+        kind: [v for name, v in scores if not glob or fnmatchcase(name, glob)]
+        for kind, scores in known.items()
+    }
+    try:
+        return proposed(chosen["same"], chosen["different"])
+    except PerceptError as error:
+        raise PerceptError(f"{glob}: {error}" if glob else str(error)) from error
+
+
+def _show(glob: str, proposal: Proposal, what: str) -> None:
+    for line in (*_histogram(proposal), *_words(proposal, what)):
+        typer.echo(f"{glob}: {line}" if glob and not line.startswith(" ") else line)
+
+
+def _words(proposal: Proposal, what: str) -> Iterable[str]:
+    same, different, threshold = proposal.same, proposal.different, proposal.threshold
+    yield f"{what} threshold {threshold:g}"
+    if proposal.overlap:
+        yield (
+            f"the two overlap: at {threshold:g}, {proposal.false_alarms} of {len(same)} pairs that "
+            f"look the same fail, and {proposal.misses} of {len(different)} that differ pass"
+        )
+        return
+    room = f"{threshold / same[-1]:.2f} times" if same[-1] else "infinitely far"
+    yield f"{room} above the largest of {len(same)} pairs that look the same ({same[-1]:.4g})"
+    if different:
+        yield (
+            f"the smallest of {len(different)} pairs that differ ({different[0]:.4g}) is "
+            f"{different[0] / threshold:.2f} times above it"
+        )
+
+
+def _histogram(proposal: Proposal) -> Iterable[str]:
+    """Both distributions, a line per bin."""
+    same, different = proposal.same, proposal.different
+    width = (max(same[-1], *(different[-1:] or [0]), proposal.threshold) or 1) / BINS
+    yield f"{'from':>10}  {'same':24}  {'different' if different else ''}"
+    for place in range(BINS):
+        low, high = place * width, (place + 1) * width
+        last = place == BINS - 1
+        counts = [
+            sum(low <= value < high or (last and value >= high) for value in values)
+            for values in (same, different)
+        ]
+        bars = [
+            f"{'█' * math.ceil(18 * n / len(v)) if n else ''} {n or ''}"
+            for n, v in zip(counts, (same, different), strict=True)
+        ]
+        mark = "  ← threshold" if low <= proposal.threshold < high else ""
+        yield f"  {low:8.4f}  {bars[0]:24}  {bars[1]}{mark}".rstrip()

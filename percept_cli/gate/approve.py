@@ -1,0 +1,151 @@
+"""Candidates become baselines: each file at once or not at all."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from percept_cli.errors import OutputError, PerceptError, shown
+from percept_cli.gate.baselines import checked_pairs, variant_name
+from percept_cli.inputs.files import read_bytes, size_of
+from percept_cli.inputs.pairs import Pair, pairs_of
+
+UNFINISHED = ".percept-"
+"""How the names of files begin that are not whole yet; hidden, so never compared."""
+
+ABANDONED = 3600.0
+"""Seconds after which an unfinished file is one that a killed process left."""
+
+Action = Literal["added", "updated", "removed", "unchanged", "error"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one baseline."""
+
+    action: Action
+    baseline: Path
+    candidate: Path | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Which candidates are accepted, and how."""
+
+    baseline: Path
+    candidate: Path
+    globs: Sequence[str] = ()
+    variant: str | None = None
+    """Keep the baselines there are, and add the candidates as their variant of this name."""
+    prune: bool = False
+    """Remove baselines whose candidate is gone."""
+    max_pixels: int = 200_000_000
+
+    def changes(self) -> list[Change]:
+        """What is to be done, by the names of the images; nothing is done yet.
+
+        Raises PerceptError if there is nothing to accept, or a glob matches no image.
+        """
+        if not self.candidate.exists():
+            raise PerceptError(f"{shown(self.candidate)}: no such file or folder: check the path")
+        groups: dict[str, list[Pair]] = {}
+        for pair in self._pairs():
+            groups.setdefault(pair.name, []).append(pair)
+        for glob in self.globs:
+            if not any(fnmatchcase(name, glob) for name in groups):
+                raise PerceptError(f"no image matches {glob!r}: give globs such as 'home*.png'")
+        if not any(pair.candidate for group in groups.values() for pair in group):
+            raise PerceptError(f"{shown(self.candidate)}: no candidates: nothing to approve")
+        return list(self._chosen(groups))
+
+    def _pairs(self) -> list[Pair]:
+        if self.candidate.is_dir() and not self.baseline.exists():
+            everything, _ = pairs_of(self.candidate, self.candidate)
+            return [replace(pair, reference=None) for pair in everything]
+        return checked_pairs(self.baseline, self.candidate)[0]
+
+    def _chosen(self, groups: dict[str, list[Pair]]) -> Iterator[Change]:
+        for name, group in groups.items():
+            if self.globs and not any(fnmatchcase(name, glob) for glob in self.globs):
+                continue
+            candidate = group[0].candidate
+            if candidate:
+                change = self._change(name, group, candidate)
+                yield change
+                if change.action in ("added", "updated") and not self.variant:
+                    yield from _replaced(change.baseline, group)
+            elif self.prune:
+                yield from (Change("removed", pair.reference) for pair in group if pair.reference)
+
+    def _change(self, name: str, group: list[Pair], candidate: Path) -> Change:
+        target = self.baseline / name if self.candidate.is_dir() else self.baseline
+        if self.variant:
+            target = Path(variant_name(str(target), self.variant))
+        elif group[0].error:
+            return Change("error", target, candidate, group[0].error)
+        try:
+            size_of(read_bytes(candidate), shown(candidate), self.max_pixels)
+            if any(p.reference and _equal(p.reference, candidate) for p in group):
+                return Change("unchanged", target, candidate)
+        except PerceptError as error:
+            return Change("error", target, candidate, str(error))
+        return Change("updated" if target.exists() else "added", target, candidate)
+
+
+def _replaced(target: Path, group: list[Pair]) -> Iterator[Change]:
+    """Baselines of the same name with another suffix."""
+    for reference in (pair.reference for pair in group):
+        if reference and reference.stem == target.stem and reference != target:
+            yield Change("removed", reference)
+
+
+def _equal(reference: Path, candidate: Path) -> bool:
+    return reference.exists() and filecmp.cmp(reference, candidate, shallow=False)
+
+
+def carry_out(change: Change) -> None:
+    """Do it, so that a process that is killed leaves the old baseline or the new one.
+
+    Raises OutputError if it cannot be done.
+    """
+    try:
+        if change.action == "removed":
+            change.baseline.unlink(missing_ok=True)
+        elif change.action in ("added", "updated") and change.candidate:
+            write_at_once(change.candidate.read_bytes(), change.baseline)
+    except OSError as error:
+        raise OutputError(f"cannot write {shown(change.baseline)}: {error.strerror}") from error
+
+
+def write_at_once(content: bytes, target: Path) -> None:
+    """Write a file so that its path always holds the old content or all of the new."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target.parent)
+    handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=target.parent)
+    unfinished = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.chmod(target.stat().st_mode if target.exists() else 0o644)
+        unfinished.replace(target)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for file in folder.glob(f"{UNFINISHED}*"):
+        with suppress(FileNotFoundError):  # Another process may be done with it.
+            if time.time() - file.stat().st_mtime > ABANDONED:
+                file.unlink()

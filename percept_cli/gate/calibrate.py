@@ -1,0 +1,98 @@
+"""A threshold from pairs known to look the same and, if there are any, pairs known to differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from percept_cli.errors import OutputError, PerceptError, shown
+
+ROOM = 1.25
+"""Without pairs that differ, how far above the largest of the same the threshold is put."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A threshold, and what it does to the pairs it comes from."""
+
+    threshold: float
+    same: Sequence[float]
+    """Peaks, or totals, of pairs that look the same, rising."""
+    different: Sequence[float]
+
+    @property
+    def false_alarms(self) -> int:
+        """Pairs that look the same but would fail."""
+        return sum(value > self.threshold for value in self.same)
+
+    @property
+    def misses(self) -> int:
+        """Pairs that differ but would pass."""
+        return sum(value <= self.threshold for value in self.different)
+
+    @property
+    def overlap(self) -> bool:
+        """Whether no threshold tells all pairs apart."""
+        return bool(self.different) and self.same[-1] >= self.different[0]
+
+
+def proposed(same: Sequence[float], different: Sequence[float] = ()) -> Proposal:
+    """The threshold with the most room on both sides, or where they overlap the fewest errors.
+
+    Raises PerceptError where there is nothing to go by.
+    """
+    same, different = sorted(same), sorted(different)
+    if not same:
+        raise PerceptError("no pair that looks the same could be compared: name some")
+    highest = same[-1]
+    if not different:
+        if not highest:
+            raise PerceptError(
+                "all pairs are identical, which tells nothing of what is harmless: name pairs from "
+                "two machines, or add --different pairs"
+            )
+        return Proposal(_rounded(ROOM * highest, highest, math.inf), same, different)
+    lowest = different[0]
+    if highest < lowest:
+        middle = math.sqrt(highest * lowest) or lowest / 2
+        return Proposal(_rounded(middle, highest, lowest), same, different)
+    return min(
+        (Proposal(value, same, different) for value in reversed(same)),
+        key=lambda proposal: proposal.false_alarms + proposal.misses,
+    )
+
+
+def _rounded(value: float, above: float, below: float) -> float:
+    """The value with as few digits as keep it between the two."""
+    for digits in range(2, 17):
+        short = float(f"{value:.{digits}g}")
+        if above <= short < below:
+            return short
+    return value
+
+
+def write_thresholds(file: Path, key: str, threshold: float, by_glob: dict[str, float]) -> None:
+    """Set thresholds in percept.toml or pyproject.toml; all else stays as it is.
+
+    Raises PerceptError for a file that is no TOML, OutputError if it cannot be written.
+    """
+    try:
+        document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+        table: Any = document
+        if file.name == "pyproject.toml":
+            table = document.setdefault("tool", {}).setdefault("percept", {})
+        table[key] = threshold
+        for glob, value in by_glob.items():
+            images = table.setdefault("images", tomlkit.table(is_super_table=True))
+            images.setdefault(glob, tomlkit.table())[key] = value
+        file.write_text(tomlkit.dumps(document), encoding="utf-8")
+    except TOMLKitError as error:
+        raise PerceptError(f"{shown(file)}: not readable as TOML: {error}") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {shown(file)}: {error.strerror}") from error

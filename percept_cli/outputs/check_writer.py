@@ -9,7 +9,7 @@ from rich.text import Text
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console
-from percept_cli.outputs.words import figure, place_of, settings_line, summary_line
+from percept_cli.outputs.words import figure, places_of, settings_line, summary_line
 from percept_cli.results import Result, Settings, Summary
 
 SHOWN_REGIONS = 3
@@ -67,9 +67,7 @@ def _details(result: Result) -> Iterable[str]:
     yield f"{'; '.join(result.failures)}  ({scores})"
     layers = sorted(result.layers.items(), key=lambda item: -item[1])
     yield "layers  " + ", ".join(f"{name} {figure(value)}" for name, value in layers)
-    yield from map(place_of, result.regions[:SHOWN_REGIONS])
-    if len(result.regions) > SHOWN_REGIONS:
-        yield f"and at {len(result.regions) - SHOWN_REGIONS} more places"
+    yield from places_of(result, SHOWN_REGIONS)
     yield f"baseline {one_line(result.reference or '')}"
     if result.heatmap:
         yield f"heat map {one_line(result.heatmap)}"

@@ -14,10 +14,11 @@ from rich.text import Text
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console, plain_table
-from percept_cli.outputs.words import figure, place_of, settings_line, summary_line
+from percept_cli.outputs.words import figure, places_of, settings_line, summary_line
 from percept_cli.results import Result, Settings, Summary
 
 WORST = "bold red"
+SHOWN_REGIONS = 5
 
 
 class TableWriter:
@@ -121,7 +122,7 @@ def _block(result: Result, settings: Settings) -> Group:
     table.add_row(Text("total", style="bold"), total, "", "", identical)
     place = _place(result)
     table.add_row("peak", figure(result.peak), "", "", f"at {place}" if place else "")
-    regions = [Text(place_of(region)) for region in result.regions]
+    regions = [Text(place) for place in places_of(result, SHOWN_REGIONS)]
     return Group(head, "", table, *regions, "")
 
 

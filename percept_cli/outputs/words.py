@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from percept_cli.results import STATUSES, Region, Settings, Summary
+from collections.abc import Iterator
+
+from percept_cli.results import STATUSES, Result, Settings, Summary
 
 
 def figure(value: float | None) -> str:
@@ -12,10 +14,13 @@ def figure(value: float | None) -> str:
     return f"{value:.4f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
 
 
-def place_of(region: Region) -> str:
-    """Where a region is, and how large its peak."""
-    place = f"{region.x},{region.y} {region.width}x{region.height}"
-    return f"at {place}  peak {figure(region.peak)}"
+def places_of(result: Result, most: int) -> Iterator[str]:
+    """Where the regions are, and how large their peaks; those beyond the most are counted."""
+    for region in result.regions[:most]:
+        place = f"{region.x},{region.y} {region.width}x{region.height}"
+        yield f"at {place}  peak {figure(region.peak)}"
+    if len(result.regions) > most:
+        yield f"and at {len(result.regions) - most} more places"
 
 
 def summary_line(summary: Summary) -> str:

@@ -16,6 +16,10 @@ from percept_cli.network.layers import Layer
 Grid = NDArray[np.float64]
 
 
+TOLERANT_ROWS = 16
+"""Rows of positions whose surroundings are looked at together."""
+
+
 class Part(NamedTuple):
     """Positions of a layer: where the first is in the image, and which they are in a tensor."""
 
@@ -72,20 +76,29 @@ class Cells:
     def add(self, f: Tensor, d: Tensor, part: Part) -> None:
         """Count the positions in their cells; with a tolerance those around them are looked at."""
         f, d = at_least_float32(f), at_least_float32(d)
-        if self._tolerance:
-            up, left = (min(one.start, self._tolerance) for one in (part.rows, part.columns))
-            around = part._replace(
-                rows=slice(part.rows.start - up, part.rows.stop + self._tolerance),
-                columns=slice(part.columns.start - left, part.columns.stop + self._tolerance),
-            )
-            differences = self._distance.tolerant_difference(
-                around.of(f), around.of(d), self._tolerance
-            )
-            height, width = (one.stop - one.start for one in (part.rows, part.columns))
-            differences = differences[:, up : up + height, left : left + width]
-        else:
+        if not self._tolerance:
             differences = self._distance.difference(part.of(f), part.of(d))
-        self.add_differences(differences[0].cpu().numpy(), part.top, part.left)
+            self.add_differences(differences[0].cpu().numpy(), part.top, part.left)
+            return
+        # A few rows at a time: what is made of each shift stays in the cache.
+        for start in range(part.rows.start, part.rows.stop, TOLERANT_ROWS):
+            rows = slice(start, min(start + TOLERANT_ROWS, part.rows.stop))
+            differences = self._tolerant(f, d, part._replace(rows=rows))
+            top = part.top + start - part.rows.start
+            self.add_differences(differences[0].cpu().numpy(), top, part.left)
+
+    def _tolerant(self, f: Tensor, d: Tensor, part: Part) -> Tensor:
+        """The part's differences, 1×H×W, with what lies around it looked at."""
+        up, left = (min(one.start, self._tolerance) for one in (part.rows, part.columns))
+        around = part._replace(
+            rows=slice(part.rows.start - up, part.rows.stop + self._tolerance),
+            columns=slice(part.columns.start - left, part.columns.stop + self._tolerance),
+        )
+        differences = self._distance.tolerant_difference(
+            around.of(f), around.of(d), self._tolerance
+        )
+        height, width = (one.stop - one.start for one in (part.rows, part.columns))
+        return differences[:, up : up + height, left : left + width]
 
     def add_differences(self, differences: NDArray[Any], top: int, left: int) -> None:
         """Count differences, H×W, whose first position is at this row and column."""

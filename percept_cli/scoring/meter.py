@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from percept_cli.inputs.images import Pixels, unit_range
 from percept_cli.network.blur import blur_radius
 from percept_cli.network.differences import Memory, Window, strip_rows, tap_differences
 from percept_cli.network.distances import distance_named
-from percept_cli.network.layers import LAYERS
+from percept_cli.network.layers import LAYERS, Layer
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
@@ -27,9 +27,6 @@ from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops
 
 KEPT_BYTES = 1 << 30
 """Most memory for the features of a reference that many candidates are compared with."""
-
-TOLERANT_TILE = 512
-"""Most pixels on each side that a crop owns where strips cannot keep memory small."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -78,11 +75,6 @@ class Meter:
             options.weights, options.deepest, self.device, options.precision
         )
         self._capacity = capacity_of(self.device)
-        if options.tolerance:
-            # A position is compared with others around it, which strips would not have.
-            self._capacity = replace(
-                self._capacity, width=TOLERANT_TILE, height=TOLERANT_TILE, strips=False
-            )
         self._remembered: tuple[Pixels, Memory] | None = None
         self.scale = applied(self.weights, self.distance, options.layers, options.raw)
 
@@ -152,11 +144,14 @@ class Meter:
         blur = self.options.blur
         changed = _window([crop for _, crop in jobs], blur_radius(blur))
 
+        around = _Around(self.options, base.shape[2])
+
         def tap(name: str, row: int, f: Tensor, d: Tensor) -> None:
             layer = LAYERS[name]
+            row, f, d, ready = around.joined(layer, row, f, d)
             window = changed.at(layer) if changed else None
             for index, (pair, crop) in enumerate(jobs):
-                part = _owned(crop, layer.stride, row, f.shape[2:], window)
+                part = _owned(crop, layer.stride, row, ready, f.shape[3], window)
                 if layer.kind == "fc":
                     part = Part(0, 0, slice(0, 1), slice(0, 1))
                 if part:
@@ -201,18 +196,46 @@ class Meter:
         return Measurement(layers, total, np.average(list(grids.values()), axis=0, weights=shares))
 
 
+class _Around:
+    """Rows of a layer joined with those above them that their surroundings reach into."""
+
+    def __init__(self, options: Options, height: int) -> None:
+        self._tolerance_in = options.tolerance_in
+        self._height = height
+        self._counted: dict[str, int] = {}
+        self._above: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def joined(
+        self, layer: Layer, row: int, f: Tensor, d: Tensor
+    ) -> tuple[int, Tensor, Tensor, range]:
+        """First row, feature and change with rows from above, and the rows now to be counted."""
+        end, reach = row + f.shape[2], self._tolerance_in(layer)
+        if not reach:
+            return row, f, d, range(row, end)
+        if layer.name in self._above:
+            above_f, above_d = self._above[layer.name]
+            row -= above_f.shape[2]
+            f, d = torch.cat((above_f, f), 2), torch.cat((above_d, d), 2)
+        self._above[layer.name] = f[:, :, -2 * reach :].clone(), d[:, :, -2 * reach :].clone()
+        is_last = end == self._height // layer.stride
+        ready = range(self._counted.get(layer.name, 0), end if is_last else end - reach)
+        self._counted[layer.name] = max(ready.stop, ready.start)
+        return row, f, d, ready
+
+
 def _owned(
-    crop: Crop, stride: int, row: int, shape: Sequence[int], changed: Window | None
+    crop: Crop, stride: int, row: int, ready: range, width: int, changed: Window | None
 ) -> Part | None:
-    """What of some rows of a layer a crop owns and can differ."""
+    """What of the rows that are ready a crop owns and can differ, in a tensor from `row` on."""
     seen, own = crop.seen, crop.own
-    first_row, first_column = seen.top // stride + row, seen.left // stride
-    top = max(own.top // stride, first_row)
-    bottom = min(own.bottom // stride, first_row + shape[0])
-    left, right = own.left // stride, own.right // stride
+    above, first_column = seen.top // stride, seen.left // stride
+    first_row = above + row
+    top = max(own.top // stride, above + ready.start)
+    bottom = min(own.bottom // stride, above + ready.stop)
+    left, right = own.left // stride, min(own.right // stride, first_column + width)
     if changed:
-        top = max(top, first_row - row + changed.top)
-        bottom = min(bottom, first_row - row + changed.bottom)
+        top = max(top, above + changed.top)
+        bottom = min(bottom, above + changed.bottom)
         left = max(left, first_column + changed.left)
         right = min(right, first_column + changed.right)
     if top >= bottom or left >= right:

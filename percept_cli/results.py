@@ -64,6 +64,8 @@ class Result:
     notes: tuple[str, ...] = ()
     """What was done to the images before they were compared."""
     error: str | None = None
+    floor: float | None = None
+    """What was subtracted from every cell of the map, >= 0; None where there is no map."""
     thresholds: Thresholds | None = None
     """What a check judged by."""
     failures: tuple[str, ...] = ()
@@ -87,6 +89,7 @@ class Result:
             "total": self.total,
             "peak": self.peak,
             "peak_at": list(self.peak_at) if self.peak_at else None,
+            "floor": self.floor,
             "layers": dict(self.layers),
             "regions": [vars(region) for region in self.regions],
             "width": self.width,
@@ -113,6 +116,7 @@ class Settings:
     distance: str
     blur: float
     tolerance: int
+    floor: float
     scale: Mapping[str, float] | None
     """What each layer's features were divided by; None where no pair needed the network."""
     resize: str

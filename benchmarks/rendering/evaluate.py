@@ -161,7 +161,9 @@ def main() -> None:
     scores = all_scores(study, sys.argv[2])
     changed = int(study.changed.sum())
     pages = len(set(study.pages))
-    print(f"{pages} pages, {changed} changed pairs, {len(study.pairs) - changed} benign, {machine()}")
+    print(
+        f"{pages} pages, {changed} changed pairs, {len(study.pairs) - changed} benign, {machine()}"
+    )
     print(f"\n{shares(study, scores)}\n\n{by_kind(study, scores)}\n")
     print(at_names(study, scores["percept, rendering, peak"]))
 

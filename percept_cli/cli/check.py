@@ -40,6 +40,7 @@ def check(
     raw: shared.Raw = False,
     blur: shared.Blur = None,
     tolerance: shared.Tolerance = None,
+    floor: shared.Floor = None,
     weights: shared.Weights = "bundled",
     resize: shared.Resize = "none",
     background: shared.Background = "white",

@@ -87,6 +87,17 @@ Tolerance = Annotated[
         show_default="0 for photo, 1 for rendering",
     ),
 ]
+Floor = Annotated[
+    float | None,
+    typer.Option(
+        envvar="PERCEPT_FLOOR",
+        metavar="MOST",
+        help="Subtract from the map what the images differ by everywhere (the 0.98 quantile of its "
+        "cells), but no more than this: the peak is what stands out.",
+        rich_help_panel=MEASURE,
+        show_default="0 for photo, 0.2 for rendering",
+    ),
+]
 Ignore = Annotated[
     list[str],
     typer.Option(

@@ -17,7 +17,8 @@ from percept_cli.results import Thresholds
 from percept_cli.scoring.options import Options
 
 THRESHOLDS = {"peak-threshold": "peak", "threshold": "total", "layer-threshold": "layers"}
-CHOICES = ("preset", "layers", "layer-weight", "distance", "raw", "blur", "tolerance", "ignore")
+MEASURED = ("layers", "layer-weight", "distance", "raw", "blur", "tolerance", "floor")
+CHOICES = ("preset", *MEASURED, "ignore")
 KEYS = (*CHOICES, *THRESHOLDS)
 
 
@@ -93,7 +94,7 @@ def _made(base: Mapping[str, Any], overrides: Mapping[str, Any], file: Path | No
     merged = {**base, **overrides}
     if "preset" in overrides:
         # Another preset brings its own choices, but for those made beside it.
-        merged |= {key: overrides.get(key) for key in CHOICES[1:7]}
+        merged |= {key: overrides.get(key) for key in MEASURED}
     thresholds = {short: merged.pop(key, None) for key, short in THRESHOLDS.items()}
     if isinstance(merged.get("layers"), str | list):
         merged["layers"] = chosen(merged["layers"])

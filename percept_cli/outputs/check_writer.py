@@ -63,7 +63,10 @@ def _head(result: Result) -> Iterable[str]:
 def _details(result: Result) -> Iterable[str]:
     if result.total is None:
         return
-    scores = f"total {figure(result.total)}, peak {figure(result.peak)}"
+    scores = ", ".join(
+        f"{what} {figure(value)}"
+        for what, value in (("total", result.total), ("peak", result.peak), ("floor", result.floor))
+    )
     yield f"{'; '.join(result.failures)}  ({scores})"
     layers = sorted(result.layers.items(), key=lambda item: -item[1])
     yield "layers  " + ", ".join(f"{name} {figure(value)}" for name, value in layers)

@@ -44,6 +44,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "peak": result.peak,
         "peak_x": x,
         "peak_y": y,
+        "floor": result.floor,
         **{name: result.layers.get(name) for name in settings.layers},
         "regions": "; ".join(
             f"{r.x},{r.y},{r.width},{r.height}={r.peak!r}" for r in result.regions
@@ -65,6 +66,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "distance": settings.distance,
         "blur": settings.blur,
         "tolerance": settings.tolerance,
+        "most_floor": settings.floor,
         **{f"{name}_weight": settings.layer_weights[name] for name in settings.layers},
         **{f"{name}_scale": scale.get(name) for name in settings.layers},
         "resize": settings.resize,

@@ -57,6 +57,7 @@ def _details(result: Result) -> str:
     lines = [f"baseline: {result.reference}", f"candidate: {result.candidate}"]
     if result.total is not None:
         lines += [f"total: {figure(result.total)}", f"peak: {figure(result.peak)}"]
+        lines += [f"floor: {figure(result.floor)}"]
         lines += [f"{name}: {figure(value)}" for name, value in result.layers.items()]
     if thresholds := result.thresholds:
         limits = {"peak": thresholds.peak, "total": thresholds.total, **thresholds.layers}

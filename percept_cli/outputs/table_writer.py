@@ -122,6 +122,8 @@ def _block(result: Result, settings: Settings) -> Group:
     table.add_row(Text("total", style="bold"), total, "", "", identical)
     place = _place(result)
     table.add_row("peak", figure(result.peak), "", "", f"at {place}" if place else "")
+    if settings.floor:
+        table.add_row("floor", figure(result.floor), "", "", "subtracted from the map")
     regions = [Text(place) for place in places_of(result, SHOWN_REGIONS)]
     return Group(head, "", table, *regions, "")
 

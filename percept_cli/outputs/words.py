@@ -44,6 +44,7 @@ def settings_line(settings: Settings) -> str:
             settings.distance,
             *([f"blur {settings.blur:g}"] if settings.blur else ()),
             *([f"tolerance {settings.tolerance}"] if settings.tolerance else ()),
+            *([f"floor {settings.floor:g}"] if settings.floor else ()),
             *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
             f"resize {settings.resize}",
             f"background {settings.background}",

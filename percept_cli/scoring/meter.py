@@ -28,6 +28,9 @@ from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops
 KEPT_BYTES = 1 << 30
 """Most memory for the features of a reference that many candidates are compared with."""
 
+EVERYWHERE = 0.98
+"""Share of the cells that differ by no more than what the images differ by everywhere."""
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -39,6 +42,8 @@ class Measurement:
     total: float
     map: Grid | None
     """Rows × columns of cells, >= 0; None where no chosen layer has positions to compare."""
+    floor: float = 0.0
+    """What was subtracted from every cell."""
 
 
 class _Pair(NamedTuple):
@@ -193,7 +198,9 @@ class Meter:
         if not self.options.has_map:
             return Measurement(layers, total, None)
         shares = [weights[name] for name in grids]
-        return Measurement(layers, total, np.average(list(grids.values()), axis=0, weights=shares))
+        grid = np.average(list(grids.values()), axis=0, weights=shares)
+        floor = min(float(np.quantile(grid, EVERYWHERE)), self.options.floor)
+        return Measurement(layers, total, np.maximum(grid - floor, 0), floor)
 
 
 class _Around:

@@ -19,6 +19,9 @@ from percept_cli.scoring.presets import preset_named
 
 PRECISIONS = ("fp32", "bf16")
 MAX_PIXELS = 200_000_000
+CHOSEN = ("layers", "layer_weights", "distance", "blur", "tolerance", "floor")
+"""What a preset chooses."""
+
 MOST_BLUR = 32
 MOST_TOLERANCE = 8
 
@@ -42,6 +45,8 @@ class Options:
     """Standard deviation, in pixels, of the Gaussian that smooths both images first."""
     tolerance: int = 0
     """Displacements forgiven in layers of stride 1 and 2, in positions."""
+    floor: float = 0.0
+    """Most that is subtracted from the map because the images differ by it everywhere."""
     weights: str = "bundled"
     resize: str = "reference"
     background: str = "white"
@@ -55,11 +60,10 @@ class Options:
     def of(cls, preset: str, **chosen: Any) -> Options:
         """The preset's choices, except for those that are not None in `chosen`."""
         base = preset_named(preset)
-        names = ("layers", "layer_weights", "distance", "blur", "tolerance")
         given = {name: value for name, value in chosen.items() if value is not None}
         if "layers" in given:
             given.setdefault("layer_weights", {})
-        return cls(preset=preset, **{name: getattr(base, name) for name in names} | given)
+        return cls(preset=preset, **{name: getattr(base, name) for name in CHOSEN} | given)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", layers.chosen(self.layers))
@@ -88,6 +92,8 @@ class Options:
             raise PerceptError(f"--blur {self.blur:g}: give 0 to {MOST_BLUR} pixels")
         if not 0 <= self.tolerance <= MOST_TOLERANCE:
             raise PerceptError(f"--tolerance {self.tolerance}: give 0 to {MOST_TOLERANCE}")
+        if not 0 <= self.floor < float("inf"):
+            raise PerceptError(f"--floor {self.floor:g}: give 0 or more")
         if self.tolerance and distance_named(self.distance).size is None:
             raise PerceptError(
                 f"--tolerance {self.tolerance}: {self.distance} has no positions: leave it at 0"
@@ -104,8 +110,10 @@ class Options:
     def is_preset(self) -> bool:
         """Whether what is measured is all as the preset has it."""
         pure = Options.of(self.preset)
-        names = ("layers", "layer_weights", "distance", "raw", "blur", "tolerance", "weights")
-        return all(getattr(self, name) == getattr(pure, name) for name in names)
+        return (
+            replace(self, **{name: getattr(pure, name) for name in (*CHOSEN, "raw", "weights")})
+            == self
+        )
 
     @property
     def deepest(self) -> str:

@@ -21,6 +21,7 @@ class Preset:
     layer_weights: Mapping[str, float] = field(default_factory=dict)
     blur: float = 0.0
     tolerance: int = 0
+    floor: float = 0.0
 
 
 PRESETS = {
@@ -28,7 +29,14 @@ PRESETS = {
     for preset in (
         Preset("photo", "photographs and what models make of them", "l2"),
         # benchmarks/rendering measures what these choices are worth.
-        Preset("rendering", "pages and drawings, judged by peak", "unit", blur=1.0, tolerance=1),
+        Preset(
+            "rendering",
+            "pages and drawings, judged by peak",
+            "unit",
+            blur=1.0,
+            tolerance=1,
+            floor=0.2,
+        ),
     )
 }
 

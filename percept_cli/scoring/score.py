@@ -131,6 +131,7 @@ class Scorer:
             distance=options.distance,
             blur=options.blur,
             tolerance=options.tolerance,
+            floor=options.floor,
             scale={name: scale[name] for name in ORDER if name in scale} if meters else None,
             resize=options.resize,
             background=options.background,
@@ -209,14 +210,15 @@ class Scorer:
             assert cell_layer is not None
             peak, at = peak_of(measured.map, cell_layer.stride)
             regions = regions_of(measured.map, cell_layer.stride, size)
-            result = replace(result, peak=peak, peak_at=at, regions=regions)
+            result = replace(result, peak=peak, peak_at=at, floor=measured.floor, regions=regions)
         return Scored(result, begun.options, measured.map, begun.pictures[1])
 
 
 def _identical(result: Result, options: Options) -> Result:
     layers = dict.fromkeys(options.layers, 0.0)
-    peak = 0.0 if options.has_map else None
-    return replace(result, status="identical", total=0.0, peak=peak, layers=layers)
+    least = 0.0 if options.has_map else None
+    result = replace(result, status="identical", total=0.0, peak=least, floor=least)
+    return replace(result, layers=layers)
 
 
 def _failed(result: Result, error: OutOfMemory) -> Result:

@@ -27,6 +27,7 @@ SETTINGS = Settings(
     distance="l2",
     blur=0.5,
     tolerance=1,
+    floor=0.25,
     scale={"conv1_1": 71.5, "pool2": 398.0},
     resize="reference",
     background="white",
@@ -40,13 +41,13 @@ SETTINGS = Settings(
 RESULTS = (
     Result("a/1.png", "b/1.png", "compared", 0.25, 0.5, (4, 12), {"conv1_1": 0.125, "pool2": 0.3},
            (Region(0, 8, 16, 12, 0.5), Region(40, 8, 8, 8, 0.375)), 64, 48,
-           ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png"),
+           ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png", floor=0.0625),
     Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), (), 8, 9),
     Result("a/3.png", None, "missing"),
     Result(None, "b/ü,\n4.png", "new"),
     Result("a/5.png", "b/5.png", "error", error="b/5.png: the file is empty: write it again"),
     Result("a/6~mac.png", "b/6.png", "failed", 0.125, 0.625, (4, 4), {"conv1_1": 0.1, "pool2": 0.2},
-           (Region(0, 0, 8, 8, 0.625),), 8, 8, (), None,
+           (Region(0, 0, 8, 8, 0.625),), 8, 8, (), None, 0.03125,
            Thresholds(0.25, 0.1, {"pool2": 0.15}), ("peak 0.625 > 0.25", "total 0.125 > 0.1"),
            {"peak-threshold": 0.25, "ignore": ["1,2,3,4"]}, "maps/6.png"),
 )  # fmt: skip
@@ -96,7 +97,7 @@ def test_rows_say_what_the_document_says() -> None:
     for row, pair in zip(rows, document["pairs"], strict=True):
         for name in ("reference", "candidate", "status", "error"):
             assert row[name] == (pair[name] or "")
-        for name in ("total", "peak", "width", "height"):
+        for name in ("total", "peak", "floor", "width", "height"):
             assert (float(row[name]) if row[name] else None) == pair[name]
         place = [int(row[name]) for name in ("peak_x", "peak_y") if row[name]]
         assert place == (pair["peak_at"] or [])
@@ -123,6 +124,8 @@ def test_rows_say_what_the_document_says() -> None:
             elif name == "scale":
                 scale = {layer: float(row[f"{layer}_scale"] or "nan") for layer in LAYERS}
                 assert scale == value or not used
+            elif name == "floor":
+                assert row["most_floor"] == str(value)
             elif name == "ignore":
                 assert row[name] == "; ".join(value)
             elif name != "layers":
@@ -200,7 +203,7 @@ def test_a_check_shows_what_fails_in_full() -> None:
     failed = shown[shown.index("FAILED  b/6.png") :].splitlines()
     assert [line.strip() for line in failed[:6]] == [
         "FAILED  b/6.png",
-        "peak 0.625 > 0.25; total 0.125 > 0.1  (total 0.1250, peak 0.6250)",
+        "peak 0.625 > 0.25; total 0.125 > 0.1  (total 0.1250, peak 0.6250, floor 0.0312)",
         "layers  pool2 0.2000, conv1_1 0.1000",
         "at 0,0 8x8  peak 0.6250",
         "baseline a/6~mac.png",

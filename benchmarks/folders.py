@@ -36,16 +36,16 @@ def screenshot(number: int, photographs: int) -> Image.Image:
     return page
 
 
-def write(folder: Path, photographs: int) -> None:
+def write(folder: Path, photographs: int, count: int = COUNT, changed: int = CHANGED) -> None:
     """Write the baselines, unchanged copies of them, and copies of which some have an edit."""
     for role in ("baseline", "same", "edited"):
         (folder / role).mkdir()
-    for number in range(COUNT):
+    for number in range(count):
         name = f"{number:03}.png"
         page = screenshot(number, photographs)
         page.save(folder / "baseline" / name)
         shutil.copy(folder / "baseline" / name, folder / "same" / name)
-        if number % (COUNT // CHANGED):
+        if number % (count // changed):
             shutil.copy(folder / "baseline" / name, folder / "edited" / name)
         else:
             ImageDraw.Draw(page).rectangle((600, 300, 700, 330), fill=(200, 60, 60))

@@ -10,6 +10,7 @@ from conftest import SAMPLES
 
 import percept_cli
 from percept_cli.cli.app import app
+from percept_cli.gate.rules import KEYS
 
 README = (SAMPLES.parent / "README.md").read_text()
 
@@ -18,16 +19,34 @@ def section(title: str) -> str:
     return README.split(f"# {title}\n")[1].split("\n#")[0]
 
 
+def options_of(name: str) -> set[str]:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    options = (option for parameter in command.params for option in parameter.opts)
+    return {option for option in options if option.startswith("--")} - {"--help"}
+
+
 def test_the_option_table_lists_every_option() -> None:
-    command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
-    options = {
-        option
-        for parameter in command.params
-        for option in parameter.opts
-        if option.startswith("--")
-    }
     listed = re.findall(r"^\| `(--[a-z-]+)` \|", section("Options of `percept compare`"), re.M)
-    assert set(listed) == options - {"--help"} and len(listed) == len(set(listed))
+    assert set(listed) == options_of("compare") and len(listed) == len(set(listed))
+
+
+def test_the_table_of_the_gate_lists_every_option_that_compare_lacks() -> None:
+    gate = section("A gate for CI")
+    listed = {
+        option
+        for row in re.findall(r"^\| (`--.*?) \|", gate, re.M)
+        for option in re.findall(r"`(--[a-z-]+)`", row)
+    }
+    assert listed - options_of("check") == set()
+    assert options_of("check") - options_of("compare") <= listed
+    for name in ("approve", "calibrate"):
+        own = options_of(name) - options_of("check") - options_of("compare")
+        assert all(f"`{option}`" in gate or f"{option} " in gate for option in own), own
+
+
+def test_the_keys_of_single_images_are_those_the_code_knows() -> None:
+    sentence = re.search(r"The keys are (.*?)\.", section("A gate for CI"), re.S)
+    assert sentence and set(re.findall(r"`([a-z-]+)`", sentence[1])) == set(KEYS)
 
 
 def test_the_table_of_distortions_is_true() -> None:

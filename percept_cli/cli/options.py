@@ -46,7 +46,7 @@ Layers = Annotated[
         envvar="PERCEPT_LAYERS",
         help="Layers, separated by commas; 'percept layers' lists them.",
         rich_help_panel=MEASURE,
-        show_default=",".join(DEFAULT_LAYERS),
+        show_default=",".join(DEFAULT_LAYERS) + "; the preset rendering has its own",
     ),
 ]
 LayerWeight = Annotated[

@@ -7,6 +7,7 @@ import pytest
 
 from percept_cli.errors import PerceptError
 from percept_cli.gate.rules import Rules
+from percept_cli.gate.thresholds import NAMED
 from percept_cli.results import Thresholds
 
 BASE = {"preset": "rendering", "peak-threshold": None, "resize": "none"}
@@ -20,7 +21,7 @@ def rules(tables: Any, **more: Any) -> Rules:
 def test_an_image_without_a_glob_has_the_recipe_of_the_run() -> None:
     made = rules({"charts/*": {"peak-threshold": 0.5}})
     assert made.recipe_for("home.png") is made.recipe_of_others
-    assert made.recipe_for("home.png").thresholds == Thresholds(0.3)
+    assert made.recipe_for("home.png").thresholds == Thresholds(NAMED["normal"])
     assert not made.recipe_for("home.png").overrides
 
 
@@ -32,7 +33,7 @@ def test_of_several_globs_the_last_wins_key_by_key() -> None:
         }
     )
     recipe = made.recipe_for("charts/pie.png")
-    assert recipe.thresholds == Thresholds(0.2, 0.1)
+    assert recipe.thresholds == Thresholds(NAMED["strict"], 0.1)
     assert recipe.options.ignore == ("1,2,3,4", "5,6,7,8")
     assert recipe.overrides == {
         "peak-threshold": "strict", "threshold": 0.1, "ignore": [[1, 2, 3, 4], "5,6,7,8"]

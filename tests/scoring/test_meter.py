@@ -263,7 +263,7 @@ def test_the_floor_is_what_everything_differs_by_and_no_more_than_allowed() -> N
 
 
 def test_a_local_change_has_no_floor() -> None:
-    large = np.tile(REFERENCE, (3, 3, 1))
+    large = np.tile(REFERENCE, (5, 5, 1))
     spotted = large.copy()
     spotted[40:44, 40:44] = 0
     plain, floored = (measure(large, spotted, floor=floor) for floor in (0.0, 0.2))

@@ -1,4 +1,4 @@
-"""200 pairs of 256×256 photographs: percept against its bare network, and against lpips.
+"""100 pairs of 256×256 photographs: percept against its bare network, and against lpips.
 
 The bare network runs the same layers on tensors that are in memory already, channels-last, at the
 batch size that is fastest. lpips reads the same files.
@@ -25,7 +25,7 @@ from percept_cli.network.weights import load
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 
-COUNT = 200
+COUNT = 100
 BATCHES = (1, 2, 4, 8, 16)
 
 

@@ -6,9 +6,10 @@ import io
 import re
 import sys
 import tempfile
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
+import typer
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +58,21 @@ def example() -> str:
     return f"```\n{text}\n```"
 
 
+def failure() -> str:
+    """What a check of a sample with a painted spot prints."""
+    printed = io.StringIO()
+    pair = [str(SAMPLES / name) for name in PICTURE]
+    with redirect_stdout(printed), suppress(typer.Exit):
+        app(["check", *pair], standalone_mode=False)
+    return f"```\n{printed.getvalue().rstrip()}\n```"
+
+
+def gate() -> str:
+    """The first table of what benchmarks/rendering/evaluate.py found."""
+    machine, table, *_ = (ROOT / "benchmarks/rendering/figures.md").read_text().split("\n\n")
+    return f"{machine}\n\n{table}"
+
+
 def picture() -> Image.Image:
     """Reference, candidate and heat map of a local change, side by side."""
     paths = [SAMPLES / name for name in PICTURE]
@@ -74,8 +90,9 @@ def picture() -> Image.Image:
 
 def filled(readme: str) -> str:
     """The README with its made parts made again."""
-    for name, made in (("distortions", distortions()), ("example", example())):
-        block = f"<!-- {name}: scripts/readme.py -->\n{made}\n<!-- end -->"
+    makers = {"distortions": distortions, "example": example, "failure": failure, "gate": gate}
+    for name, make_block in makers.items():
+        block = f"<!-- {name}: scripts/readme.py -->\n{make_block()}\n<!-- end -->"
         readme = re.sub(rf"<!-- {name}: .*?<!-- end -->", lambda _: block, readme, flags=re.S)  # noqa: B023
     return readme
 

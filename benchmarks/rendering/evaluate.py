@@ -1,4 +1,4 @@
-"""Which tool tells real changes of a page from harmless differences: a table of ratios.
+"""Which tool tells real changes of a page from harmless differences; writes figures.md.
 
 `python benchmarks/rendering/render.py FOLDER` makes the screenshots; then, with odiff on the PATH
 and pixelmatch and pngjs in NODE_FOLDER's node_modules:
@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from measuring import machine, table  # noqa: E402
+
+FIGURES = Path(__file__).with_name("figures.md")
 
 Scores = NDArray[np.float64]
 QUIET = (1.0, 0.95)
@@ -159,13 +161,18 @@ def at_names(study: Study, scores: Scores) -> str:
 def main() -> None:
     study = Study.read(Path(sys.argv[1]))
     scores = all_scores(study, sys.argv[2])
-    changed = int(study.changed.sum())
-    pages = len(set(study.pages))
-    print(
-        f"{pages} pages, {changed} changed pairs, {len(study.pairs) - changed} benign, {machine()}"
-    )
-    print(f"\n{shares(study, scores)}\n\n{by_kind(study, scores)}\n")
-    print(at_names(study, scores["percept, rendering, peak"]))
+    changed, pages = int(study.changed.sum()), len(set(study.pages))
+    benign = len(study.pairs) - changed
+    text = f"""{pages} pages, {changed} changed pairs, {benign} benign, {machine()}
+
+{shares(study, scores)}
+
+{by_kind(study, scores)}
+
+{at_names(study, scores["percept, rendering, peak"])}
+"""
+    FIGURES.write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def main() -> None:
         (distance, *(f"{worst[distance, name]:.1e}" for name in meters)) for distance in DISTANCES
     ]
     print(
-        f"Largest relative difference of any layer from the full frame, {PAIRS} pairs of odd sizes, "
+        f"Largest relative difference of any layer from the full frame, {PAIRS} odd-sized pairs, "
         f"{machine()}\n"
     )
     print(table(("distance", *meters), rows))

@@ -92,8 +92,8 @@ Floor = Annotated[
     typer.Option(
         envvar="PERCEPT_FLOOR",
         metavar="MOST",
-        help="Subtract from the map what the images differ by everywhere (the 0.98 quantile of its "
-        "cells), but no more than this: the peak is what stands out.",
+        help="Subtract from the map what the images differ by everywhere, but no more than this: "
+        "the peak is what stands out.",
         rich_help_panel=MEASURE,
         show_default="0 for photo, 0.2 for rendering",
     ),

@@ -23,13 +23,11 @@ from percept_cli.network.weights import load
 from percept_cli.scoring.cells import Cells, Grid, Part, Sums, sums_for
 from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic
 from percept_cli.scoring.options import Options
+from percept_cli.scoring.places import everywhere
 from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops
 
 KEPT_BYTES = 1 << 30
 """Most memory for the features of a reference that many candidates are compared with."""
-
-EVERYWHERE = 0.98
-"""Share of the cells that differ by no more than what the images differ by everywhere."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -199,7 +197,7 @@ class Meter:
             return Measurement(layers, total, None)
         shares = [weights[name] for name in grids]
         grid = np.average(list(grids.values()), axis=0, weights=shares)
-        floor = min(float(np.quantile(grid, EVERYWHERE)), self.options.floor)
+        floor = min(everywhere(grid), self.options.floor)
         return Measurement(layers, total, np.maximum(grid - floor, 0), floor)
 
 

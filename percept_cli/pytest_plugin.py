@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ BASELINES = "baselines"
 """Folder beside the tests that holds their baselines."""
 
 SHOWN_REGIONS = 3
+MAX_PIXELS = 200_000_000
+LONGEST = 150
+"""Most characters of a file's name that come from a test's."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +64,7 @@ class Snapshot:
         )
         self._update = bool(config.getoption("--percept-update"))
         self._threshold = config.getini("percept_peak_threshold")
-        self._test = _file_name(request.node.name)
+        self._test = _file_name(request.node.nodeid.partition("::")[2])
         self._taken: list[str] = []
 
     def __call__(
@@ -75,6 +79,8 @@ class Snapshot:
         __tracebackhide__ = True
         file = self._name(name)
         candidate = _png(image)
+        if problem := _problem(candidate):
+            pytest.fail(problem, pytrace=False)
         baseline = self._folder / file
         if self._update:
             self._accept(candidate, baseline)
@@ -87,13 +93,13 @@ class Snapshot:
             pytest.fail(failure, pytrace=False)
 
     def _name(self, name: str | None) -> str:
-        """The file's name: the one given, or the test's, numbered from its second image on."""
-        stem = _file_name(name) if name else self._test
+        """The file's name: the test's with the name given, or numbered from its second image on."""
+        stem = f"{self._test}.{_file_name(name)}" if name else self._test
         if name and stem in self._taken:
             pytest.fail(f"percept_snapshot: {name!r} is taken twice in this test", pytrace=False)
         count = self._taken.count(stem) + 1
         self._taken.append(stem)
-        return f"{stem}.png" if count == 1 else f"{stem}-{count}.png"
+        return f"{stem}.png" if count == 1 else f"{stem}.{count}.png"
 
     def _accept(self, candidate: bytes, baseline: Path) -> None:
         from percept_cli.gate.approve import write_at_once
@@ -150,9 +156,23 @@ def _report(scored: Scored, baseline: Path, candidate: Path) -> Iterator[str]:
     yield "  --percept-update accepts the candidate"
 
 
+def _problem(candidate: bytes) -> str | None:
+    """What is wrong with the bytes of an image, if anything."""
+    from percept_cli.errors import PerceptError
+    from percept_cli.inputs.files import size_of
+
+    try:
+        size_of(candidate, "percept_snapshot", MAX_PIXELS)
+    except PerceptError as error:
+        return str(error)
+    return None
+
+
 def _file_name(text: str) -> str:
-    """The text with what a file's name cannot hold replaced, brackets of parameters included."""
-    return re.sub(r"[^\w.=+-]+", "-", text).strip("-.") or "image"
+    """The text as a file's name; where it had to be changed, a hash keeps it apart from others."""
+    plain = re.sub(r"\[([\w.=+-]+)\]$", r"-\1", text.replace("::", "."))
+    name = re.sub(r"[^\w.=+-]+", "-", plain).strip("-.")[:LONGEST]
+    return name if name == plain else f"{name}-{zlib.crc32(text.encode()):08x}"
 
 
 def _png(image: Any) -> bytes:

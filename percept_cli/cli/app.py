@@ -30,10 +30,7 @@ app = typer.Typer(
 app.command(name="compare")(compare.compare)
 app.command(name="check")(check.check)
 app.command(name="approve")(approve.approve)
-app.command(
-    name="calibrate",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)(calibrate.calibrate)
+app.command(name="calibrate")(calibrate.calibrate)
 app.command(name="layers")(layers.layers)
 app.add_typer(weights.app, name="weights")
 

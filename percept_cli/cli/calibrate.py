@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,14 +15,12 @@ from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
+from percept_cli.gate.baselines import checked_pairs, matches
 from percept_cli.gate.calibrate import Proposal, proposed, write_thresholds
-from percept_cli.inputs.pairs import Pair, pairs_in, pairs_of
-from percept_cli.scoring.score import Scorer
+from percept_cli.inputs.pairs import Pair, pairs_in
+from percept_cli.scoring.score import Scored, Scorer
 
 BINS = 12
-
-Scores = list[tuple[str, float]]
-"""Names of images, and their peaks, or totals where there are no peaks."""
 
 
 def calibrate(
@@ -57,8 +54,8 @@ def calibrate(
 ) -> None:
     """Propose a threshold for `check`, from pairs that look the same and pairs that differ.
 
-    Takes the options of 'percept check' that say what is measured, too; --glob and --write refer to
-    percept.toml, or to pyproject.toml if that has a table tool.percept.
+    Measures as `check` would with the settings of percept.toml, or of pyproject.toml if that has a
+    table tool.percept, and of the environment; --write puts the thresholds there.
 
     Examples:
 
@@ -71,15 +68,31 @@ def calibrate(
     scorer = Scorer(rules.recipe_of_others.options, lambda p: rules.recipe_for(p.name).options)
     by_peak = rules.recipe_of_others.options.has_map
     paths = (baseline, candidate) if baseline and candidate else None
-    known = {
-        "same": _scores(scorer, _pairs(paths, same_pairs), talk, by_peak=by_peak),
-        "different": _scores(scorer, _pairs(different, different_pairs), talk, by_peak=by_peak),
+    globs = glob or []
+    known = {}
+    for kind, two, manifest in (
+        ("same", paths, same_pairs),
+        ("different", different, different_pairs),
+    ):
+        pairs = _pairs(two, manifest)
+        scored = scorer.score(pairs)
+        shown_scored = scored if quiet else with_progress(scored, len(pairs))
+        known[kind] = _scores(shown_scored, talk, by_peak=by_peak)
+    others = {
+        kind: {
+            name: score
+            for name, score in scores.items()
+            if rules.recipe_for(name).options is scorer.options
+            and not any(matches(name, one) for one in globs)
+        }
+        for kind, scores in known.items()
     }
-    globs = {"": None, **dict.fromkeys(glob or ())}
-    proposals = {glob: _proposal(known, glob) for glob in globs}
+    proposals = {"": _proposal(others, "*")} | {one: _proposal(known, one) for one in globs}
     for name, proposal in proposals.items():
         _show(name, proposal, "peak" if by_peak else "total")
-    if write:
+    if write and talk.errors:
+        talk.note("nothing written: not all pairs could be compared")
+    elif write:
         file = context.obj.file or Path("percept.toml")
         key = "peak-threshold" if by_peak else "threshold"
         found = {name: proposal.threshold for name, proposal in proposals.items()}
@@ -93,38 +106,40 @@ def _check_context(context: typer.Context) -> typer.Context:
     assert context.parent
     group: Any = context.parent.command
     made: typer.Context = group.commands["check"].make_context(
-        "check", [".", ".", *context.args], parent=context.parent
+        "check", [".", "."], parent=context.parent
     )
     return made
 
 
 def _pairs(paths: tuple[Path, Path] | None, manifest: Path | None) -> list[Pair]:
-    pairs = pairs_of(*paths)[0] if paths else []
+    pairs = checked_pairs(*paths)[0] if paths else []
     return pairs + (list(pairs_in(manifest)) if manifest else [])
 
 
-def _scores(scorer: Scorer, pairs: list[Pair], talk: Talk, *, by_peak: bool) -> Scores:
-    found = []
-    scored = scorer.score(pairs)
-    for pair, one in scored if talk.quiet else with_progress(scored, len(pairs)):
+def _scores(
+    scored: Iterable[tuple[Pair, Scored]], talk: Talk, *, by_peak: bool
+) -> dict[str, float]:
+    """Each image's peak, or total where there are no peaks; of its variants the smallest."""
+    found: dict[str, float] = {}
+    for pair, one in scored:
         result = one.result
         score = result.peak if by_peak else result.total
         if result.error or score is None:
             talk.error(result.error or f"{result.name}: {result.status}: left out")
         else:
-            found.append((pair.name, score))
+            found[pair.name] = min(score, found.get(pair.name, score))
     return found
 
 
-def _proposal(known: dict[str, Scores], glob: str) -> Proposal:
+def _proposal(known: dict[str, dict[str, float]], glob: str) -> Proposal:
     chosen = {
-        kind: [v for name, v in scores if not glob or fnmatchcase(name, glob)]
+        kind: [score for name, score in scores.items() if matches(name, glob)]
         for kind, scores in known.items()
     }
     try:
         return proposed(chosen["same"], chosen["different"])
     except PerceptError as error:
-        raise PerceptError(f"{glob}: {error}" if glob else str(error)) from error
+        raise PerceptError(f"{glob}: {error}" if glob != "*" else str(error)) from error
 
 
 def _show(glob: str, proposal: Proposal, what: str) -> None:

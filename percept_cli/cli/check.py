@@ -15,6 +15,7 @@ from percept_cli.cli.progress import with_progress
 from percept_cli.cli.run import Run
 from percept_cli.cli.sources import checked_source, refuse_inputs
 from percept_cli.cli.talk import Talk
+from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, Rules
 from percept_cli.scoring.options import MAX_PIXELS
@@ -70,15 +71,18 @@ def check(
     talk.configuration(context.obj.file)
     rules = rules_of(context)
     source = checked_source(baseline, candidate, talk)
-    rules.check_used([pair.name for pair in source.pairs])
+    if not source.single:
+        rules.check_used([pair.name for pair in source.pairs])
+    outputs = [output for output in (json, junit, heatmap) if output]
+    for place, output in enumerate(outputs):
+        refuse_inputs(output, source)
+        if output.resolve() in [other.resolve() for other in outputs[:place]]:
+            raise PerceptError(f"{shown(output)} is named for two outputs: name another")
     checked = Check(rules, allow_new=allow_new)
     destinations = [_destination(None, "check", checked, limit)]
     for target, form in ((json, "json"), (junit, "junit")):
         if target:
             destinations.append(_destination(target, form, checked, 0))
-    for output in (json, junit, heatmap):
-        if output:
-            refuse_inputs(output, source)
     options = rules.recipe_of_others.options
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
     run = Run(destinations, maps, talk, source.single, verdict)
@@ -109,6 +113,6 @@ def _destination(target: Path | None, form: str, checked: Check, limit: int) -> 
 def _exit_code(run: Run) -> int:
     if run.interrupted:
         return INTERRUPTED
-    if run.broken or run.summary.verdict == "incomplete":
+    if run.summary.verdict == "incomplete":
         return INCOMPLETE
     return CHANGED if run.summary.verdict == "failed" else 0

@@ -338,6 +338,8 @@ def configured_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
     for name in ("layer_weight", "layer_threshold"):
         if isinstance(values.get(name), dict):
             values[name] = [f"{key}={value}" for key, value in values[name].items()]
+    if isinstance(values.get("ignore"), str):
+        values["ignore"] = [values["ignore"]]
     if file and isinstance(values.get("ignore"), list):
         values["ignore"] = [beside(region, file) for region in values["ignore"]]
     return {

@@ -25,7 +25,7 @@ class Run:
     talk: Talk
     single: bool = False
     """Whether the user named two images, not folders or a manifest."""
-    judge: Callable[[Summary, int], Verdict] | None = None
+    judge: Callable[..., Verdict] | None = None
     """The verdict on a run with so many failing images."""
     summary: Summary = field(default_factory=Summary)
     failing: int = 0
@@ -55,7 +55,7 @@ class Run:
         if not self.summary.pairs and self.summary.complete:
             raise PerceptError("nothing to compare: no pair was named")
         if self.judge:
-            self.summary.verdict = self.judge(self.summary, self.failing)
+            self.summary.verdict = self.judge(self.summary, self.failing, broken=self.broken)
         for destination in self.destinations:
             destination.close(self.summary)
         if not any(destination.shows_summary for destination in self.destinations):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ def checked_source(baseline: Path, candidate: Path, talk: Talk) -> Source:
             f"{shown(baseline)}: no baselines: 'percept approve {shown(baseline)} "
             f"{shown(candidate)}' makes them"
         )
+    if not candidate.is_dir() and not os.path.lexists(candidate):
+        if not os.path.lexists(baseline):
+            raise PerceptError(f"{shown(baseline)}, {shown(candidate)}: no such files: check them")
+        if not baseline.is_dir():
+            gone = Pair(baseline, None, candidate.name)
+            return Source([gone], 1, single=True, inputs=(baseline, candidate))
     pairs, skipped = checked_pairs(baseline, candidate)
     return _listed(baseline, candidate, pairs, skipped, talk)
 
@@ -78,12 +85,14 @@ def _listed(
         raise PerceptError(
             f"nothing to compare: no images in {shown(reference)} and {shown(candidate)}"
         )
+    # Those of a single image stand beside it; those of a folder are in it.
+    variants = [] if candidate.is_dir() else [pair.reference for pair in pairs if pair.reference]
     return Source(
         pairs,
         len(pairs),
         single=not candidate.is_dir(),
         one_reference=one_reference,
-        inputs=(reference, candidate),
+        inputs=(reference, candidate, *variants),
     )
 
 

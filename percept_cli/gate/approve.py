@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 from percept_cli.errors import OutputError, PerceptError, shown
-from percept_cli.gate.baselines import checked_pairs, variant_name
+from percept_cli.gate.baselines import checked_pairs, matches, variant_name
 from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair, pairs_of
 
@@ -55,13 +55,15 @@ class Approval:
 
         Raises PerceptError if there is nothing to accept, or a glob matches no image.
         """
+        if self.variant is not None and not re.fullmatch(r"[^/\\~]+", self.variant):
+            raise PerceptError(f"variant {self.variant!r}: give a name without / and ~")
         if not self.candidate.exists():
             raise PerceptError(f"{shown(self.candidate)}: no such file or folder: check the path")
         groups: dict[str, list[Pair]] = {}
         for pair in self._pairs():
             groups.setdefault(pair.name, []).append(pair)
         for glob in self.globs:
-            if not any(fnmatchcase(name, glob) for name in groups):
+            if not any(matches(name, glob) for name in groups):
                 raise PerceptError(f"no image matches {glob!r}: give globs such as 'home*.png'")
         if not any(pair.candidate for group in groups.values() for pair in group):
             raise PerceptError(f"{shown(self.candidate)}: no candidates: nothing to approve")
@@ -75,20 +77,20 @@ class Approval:
 
     def _chosen(self, groups: dict[str, list[Pair]]) -> Iterator[Change]:
         for name, group in groups.items():
-            if self.globs and not any(fnmatchcase(name, glob) for glob in self.globs):
+            if self.globs and not any(matches(name, glob) for glob in self.globs):
                 continue
             candidate = group[0].candidate
             if candidate:
                 change = self._change(name, group, candidate)
                 yield change
-                if change.action in ("added", "updated") and not self.variant:
+                if change.action in ("added", "updated") and self.variant is None:
                     yield from _replaced(change.baseline, group)
             elif self.prune:
                 yield from (Change("removed", pair.reference) for pair in group if pair.reference)
 
     def _change(self, name: str, group: list[Pair], candidate: Path) -> Change:
         target = self.baseline / name if self.candidate.is_dir() else self.baseline
-        if self.variant:
+        if self.variant is not None:
             target = Path(variant_name(str(target), self.variant))
         elif group[0].error:
             return Change("error", target, candidate, group[0].error)
@@ -128,6 +130,7 @@ def carry_out(change: Change) -> None:
 
 def write_at_once(content: bytes, target: Path) -> None:
     """Write a file so that its path always holds the old content or all of the new."""
+    target = target.resolve()  # A link stays one, to new content.
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(target.parent)
     handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=target.parent)

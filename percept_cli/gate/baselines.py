@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import filecmp
+import glob
 import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 
 from percept_cli.inputs.pairs import Pair, pairs_of
 
 VARIANT = re.compile(r"(?P<stem>.+)~(?P<variant>[^/\\~]+)")
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether an image's name matches a glob, in which `*` matches slashes too."""
+    return fnmatchcase(PurePath(name).as_posix(), pattern)
 
 
 def variant_name(name: str, variant: str) -> str:
@@ -28,7 +35,7 @@ def checked_pairs(baseline: Path, candidate: Path) -> tuple[list[Pair], list[str
     """
     pairs, skipped = pairs_of(baseline, candidate)
     if not baseline.is_dir():
-        pattern = f"{baseline.stem}~*{baseline.suffix}"
+        pattern = f"{glob.escape(baseline.stem)}~*{glob.escape(baseline.suffix)}"
         others = [] if candidate.is_dir() else sorted(baseline.parent.glob(pattern))
         variants = [replace(pairs[0], reference=path) for path in others] if others else []
         if variants and not baseline.exists():
@@ -38,16 +45,19 @@ def checked_pairs(baseline: Path, candidate: Path) -> tuple[list[Pair], list[str
 
 
 def _with_variants(pairs: list[Pair]) -> Iterable[Pair]:
-    by_stem = {_stem(pair.name): pair for pair in pairs}
+    by_stem: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_stem.setdefault(_stem(pair.name), []).append(pair)
     groups = {pair.name: [pair] for pair in pairs}
     for pair in pairs:
         found = VARIANT.fullmatch(_stem(pair.name))
         if pair.candidate or not found or not pair.reference:
             continue
-        base = by_stem.get(found["stem"])
-        if base:
+        bases = by_stem.get(found["stem"], [])
+        alike = [base for base in bases if Path(base.name).suffix == Path(pair.name).suffix]
+        if base := next(iter(alike or bases), None):
             del groups[pair.name]
-            if base.candidate and not base.error:
+            if not base.error:
                 groups[base.name].append(replace(base, reference=pair.reference))
     for name in sorted(groups):
         group = [pair for pair in groups[name] if pair.reference] or groups[name]
@@ -57,7 +67,8 @@ def _with_variants(pairs: list[Pair]) -> Iterable[Pair]:
 def _without_equal(group: list[Pair]) -> list[Pair]:
     """Only the variant whose file is equal to the candidate's, if there is one."""
     for pair in group:
-        assert pair.reference and pair.candidate
+        if not (pair.reference and pair.candidate):
+            continue
         # What is wrong with a file that cannot be read, the comparison will say.
         with suppress(OSError):
             if filecmp.cmp(pair.reference, pair.candidate, shallow=False):

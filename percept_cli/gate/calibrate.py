@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,12 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from percept_cli.errors import OutputError, PerceptError, shown
+from percept_cli.gate.approve import write_at_once
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOM = 1.25
 """Without pairs that differ, how far above the largest of the same the threshold is put."""
@@ -62,10 +69,16 @@ def proposed(same: Sequence[float], different: Sequence[float] = ()) -> Proposal
     if highest < lowest:
         middle = math.sqrt(highest * lowest) or lowest / 2
         return Proposal(_rounded(middle, highest, lowest), same, different)
-    return min(
-        (Proposal(value, same, different) for value in reversed(same)),
+    fewest = min(
+        (Proposal(value, same, different) for value in (*reversed(same), lowest * 0.99)),
         key=lambda proposal: proposal.false_alarms + proposal.misses,
     )
+    if fewest.misses == len(different) or fewest.false_alarms == len(same):
+        raise PerceptError(
+            "pairs that look the same score no lower than those that differ: no threshold tells "
+            "them apart, choose another preset or look at the pairs"
+        )
+    return fewest
 
 
 def _rounded(value: float, above: float, below: float) -> float:
@@ -83,7 +96,7 @@ def write_thresholds(file: Path, key: str, threshold: float, by_glob: dict[str, 
     Raises PerceptError for a file that is no TOML, OutputError if it cannot be written.
     """
     try:
-        document = tomlkit.parse(file.read_text(encoding="utf-8") if file.exists() else "")
+        document = tomlkit.parse(file.read_bytes().decode() if file.exists() else "")
         table: Any = document
         if file.name == "pyproject.toml":
             table = document.setdefault("tool", {}).setdefault("percept", {})
@@ -91,8 +104,20 @@ def write_thresholds(file: Path, key: str, threshold: float, by_glob: dict[str, 
         for glob, value in by_glob.items():
             images = table.setdefault("images", tomlkit.table(is_super_table=True))
             images.setdefault(glob, tomlkit.table())[key] = value
-        file.write_text(tomlkit.dumps(document), encoding="utf-8")
-    except TOMLKitError as error:
-        raise PerceptError(f"{shown(file)}: not readable as TOML: {error}") from error
+        written = tomlkit.dumps(document)
+        _check_written(tomllib.loads(written), file, key, {"": threshold, **by_glob})
+        write_at_once(written.encode(), file)
+    except (TOMLKitError, ValueError, KeyError) as error:
+        raise PerceptError(f"{shown(file)}: cannot be changed as TOML: {error}") from error
     except OSError as error:
         raise OutputError(f"cannot write {shown(file)}: {error.strerror}") from error
+
+
+def _check_written(
+    document: dict[str, Any], file: Path, key: str, thresholds: dict[str, float]
+) -> None:
+    """ValueError unless the text says what it should: not every form of TOML takes new tables."""
+    table = document["tool"]["percept"] if file.name == "pyproject.toml" else document
+    for glob, threshold in thresholds.items():
+        if (table["images"][glob] if glob else table)[key] != threshold:
+            raise ValueError(f"{key} cannot be added to its tables as they are written")

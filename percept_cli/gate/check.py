@@ -48,9 +48,9 @@ class Check:
         return replace(scored, result=replace(result, overrides=recipe.overrides))
 
 
-def verdict(summary: Summary, failing: int) -> Verdict:
+def verdict(summary: Summary, failing: int, *, broken: bool) -> Verdict:
     """What a check came to: `incomplete` if something could not be compared, or nothing was."""
-    if summary.counts["error"] or not summary.complete:
+    if broken or summary.counts["error"] or not summary.complete:
         return "incomplete"
     if failing:
         return "failed"
@@ -58,12 +58,14 @@ def verdict(summary: Summary, failing: int) -> Verdict:
 
 
 def _rank(result: Result) -> tuple[int, float]:
-    """Small for the variant that tells most of an image: one that passes, else the nearest."""
+    """Small for the variant that counts: one that passes, else one in error, else the nearest."""
     if result.status in PASSES:
         return 0, result.peak or result.total or 0.0
+    if result.status == "error":
+        return 1, 0.0
     if result.total is not None:
-        return 1, result.peak if result.peak is not None else result.total
-    return 2, 0.0
+        return 2, result.peak if result.peak is not None else result.total
+    return 3, 0.0
 
 
 def _regions(scored: Scored, thresholds: Thresholds) -> tuple[Region, ...]:
@@ -72,5 +74,6 @@ def _regions(scored: Scored, thresholds: Thresholds) -> tuple[Region, ...]:
 
     result, side = scored.result, scored.options.cell_layer
     assert scored.map is not None and side is not None
-    level = None if thresholds.peak is None else thresholds.peak / 2
+    by_peak = thresholds.peak is not None and (result.peak or 0) > thresholds.peak
+    level = thresholds.peak / 2 if by_peak and thresholds.peak is not None else None
     return regions_of(scored.map, side.stride, (result.width or 0, result.height or 0), level)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from percept_cli.errors import PerceptError, shown
+from percept_cli.gate.baselines import matches
 from percept_cli.gate.thresholds import thresholds_of
 from percept_cli.inputs.ignore import beside
 from percept_cli.network.layers import chosen
@@ -53,6 +53,8 @@ class Rules:
         self._tables: dict[str, dict[str, Any]] = _checked(tables or {}, file)
         self._recipes: dict[tuple[str, ...], Recipe] = {}
         self.recipe_of_others = self._recipe(())
+        for glob in self._tables:
+            self._recipe((glob,))
 
     def recipe_for(self, name: str) -> Recipe:
         """How the image of that name is compared and judged."""
@@ -60,12 +62,12 @@ class Rules:
 
     def globs_for(self, name: str) -> tuple[str, ...]:
         """The globs that match an image's name."""
-        return tuple(glob for glob in self._tables if fnmatchcase(name, glob))
+        return tuple(glob for glob in self._tables if matches(name, glob))
 
     def check_used(self, names: Collection[str]) -> None:
         """PerceptError for a glob that matches none of these images."""
         for glob in self._tables:
-            if not any(fnmatchcase(name, glob) for name in names):
+            if not any(matches(name, glob) for name in names):
                 near = difflib.get_close_matches(glob, names, n=1, cutoff=0.4)
                 hint = f"did you mean {near[0]!r}?" if near else "mend or remove it"
                 raise PerceptError(f"{self._where(glob)} matches no image: {hint}")
@@ -79,7 +81,7 @@ class Rules:
                 if key not in self._fixed
             }
             try:
-                self._recipes[globs] = _made(self._base, overrides, self._file)
+                self._recipes[globs] = _made(self._base, overrides, self._file, self._fixed)
             except PerceptError as error:
                 if not globs:
                     raise
@@ -90,11 +92,20 @@ class Rules:
         return f'{shown(self._file or Path())}: images."{glob}"'
 
 
-def _made(base: Mapping[str, Any], overrides: Mapping[str, Any], file: Path | None) -> Recipe:
+def _made(
+    base: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    file: Path | None,
+    fixed: Collection[str],
+) -> Recipe:
     merged = {**base, **overrides}
     if "preset" in overrides:
         # Another preset brings its own choices, but for those made beside it.
-        merged |= {key: overrides.get(key) for key in MEASURED}
+        merged |= {key: overrides.get(key) for key in MEASURED if key not in fixed}
+    if {"preset", "layers"} & overrides.keys():
+        # What the run says of other layers does not hold here.
+        for key in {"layer-weight", "layer-threshold"} - overrides.keys() - set(fixed):
+            merged[key] = None
     thresholds = {short: merged.pop(key, None) for key, short in THRESHOLDS.items()}
     if isinstance(merged.get("layers"), str | list):
         merged["layers"] = chosen(merged["layers"])
@@ -105,6 +116,36 @@ def _made(base: Mapping[str, Any], overrides: Mapping[str, Any], file: Path | No
     named["layer_weights"] = named.pop("layer_weight", None)
     options = Options.of(**named)
     return Recipe(options, thresholds_of(options, **thresholds), overrides)
+
+
+NUMBER, TEXT = (int, float), (str,)
+TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "preset": (TEXT, "a name"),
+    "layers": ((list, str), "a list of names"),
+    "layer-weight": ((dict,), "a table such as {conv3_1 = 2}"),
+    "distance": (TEXT, "a name"),
+    "raw": ((bool,), "true or false"),
+    "blur": (NUMBER, "a number"),
+    "tolerance": ((int,), "a whole number"),
+    "floor": (NUMBER, "a number"),
+    "ignore": ((list, str), 'a list such as ["x,y,width,height", "mask.png"]'),
+    "peak-threshold": ((*NUMBER, str), "a number or a name"),
+    "threshold": (NUMBER, "a number"),
+    "layer-threshold": ((dict,), "a table such as {conv3_1 = 0.1}"),
+}
+
+
+def _check_type(where: str, key: str, value: Any) -> None:
+    kinds, words = TYPES[key]
+    entries = value.values() if isinstance(value, dict) else ()
+    names = value if key == "layers" and isinstance(value, list) else ()
+    if (
+        not isinstance(value, kinds)
+        or (isinstance(value, bool) and bool not in kinds)
+        or not all(type(entry) in NUMBER for entry in entries)
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise PerceptError(f"{where}: {key} = {value!r}: give {words}")
 
 
 def _checked(tables: Any, file: Path | None) -> dict[str, dict[str, Any]]:
@@ -119,4 +160,5 @@ def _checked(tables: Any, file: Path | None) -> dict[str, dict[str, Any]]:
                 near = difflib.get_close_matches(key, KEYS, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}"
                 raise PerceptError(f'{where}: images."{glob}": unknown key {key!r}: {hint}')
+            _check_type(f'{where}: images."{glob}"', key, table[key])
     return tables

@@ -48,13 +48,34 @@ def region_of(text: str) -> Box | Path:
     return path
 
 
-def without(pictures: Sequence[Picture], regions: Sequence[str], max_pixels: int) -> list[Picture]:
+def without(
+    pictures: Sequence[Picture], regions: Sequence[str], max_pixels: int, spread: int = 0
+) -> list[Picture]:
     """The pictures, of equal size, with the ignored pixels grey in all of them.
 
-    Raises PerceptError for a region outside the pictures and a mask of another size.
+    `spread` is how many pixels around a region its content has reached into, by resizing. Raises
+    PerceptError for a region outside the pictures, a mask of another size, and if nothing is left.
     """
+    import numpy as np
+    from PIL import Image, ImageFilter
+
     ignored = _mask(regions, pictures[0].size, max_pixels)
+    if spread:
+        grown = Image.fromarray(ignored).convert("L").filter(ImageFilter.MaxFilter(2 * spread + 1))
+        ignored = np.asarray(grown) > 0
+    _check_rest(ignored)
     return [picture.greyed(ignored, GREY) for picture in pictures]
+
+
+def check_regions(regions: Sequence[str], size: tuple[int, int], max_pixels: int) -> None:
+    """PerceptError where `without` would raise it for pictures of that size."""
+    if regions:
+        _check_rest(_mask(regions, size, max_pixels))
+
+
+def _check_rest(ignored: NDArray[np.bool_]) -> None:
+    if ignored.all():
+        raise PerceptError("all of the image is ignored, so nothing is compared: leave some of it")
 
 
 def _mask(regions: Sequence[str], size: tuple[int, int], max_pixels: int) -> NDArray[np.bool_]:

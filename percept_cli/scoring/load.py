@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
 from PIL import Image
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs import files
-from percept_cli.inputs.ignore import without
+from percept_cli.inputs.ignore import check_regions, without
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.options import Options
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from percept_cli.inputs.images import Picture
+
+T = TypeVar("T")
 
 Source: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, "NDArray[Any]"]
 """An image: a path, a Pillow image, or an array as images.from_array takes."""
@@ -40,7 +44,9 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     left, right = _File.of(reference), _File.of(candidate)
     if left and right and left.content == right.content:
         size = files.size_of(right.content, right.name, options.max_pixels)
-        return Loaded(_evaluated(size, size, right.name, options), None)
+        size = _evaluated(size, size, right.name, options)
+        _ignoring(right.name, check_regions, options.ignore, size, options.max_pixels)
+        return Loaded(size, None)
     before = _decoded(left or reference, "reference", options)
     after = _decoded(right or candidate, "candidate", options)
     name = right.name if right else "candidate"
@@ -51,21 +57,30 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
             "save both in one range"
         )
     size = _evaluated(before.size, after.size, name, options)
+    spread = max(_filter_reach(picture.size, size) for picture in (before, after))
     before, after = before.resized(size), after.resized(size)
     if options.ignore:
-        before, after = _without_ignored(before, after, name, options)
+        before, after = _ignoring(
+            name, without, (before, after), options.ignore, options.max_pixels, spread
+        )
     notes = *(f"reference {n}" for n in before.notes), *(f"candidate {n}" for n in after.notes)
     return Loaded(size, None if before.same_pixels(after) else (before, after), notes)
 
 
-def _without_ignored(
-    before: Picture, after: Picture, name: str, options: Options
-) -> tuple[Picture, Picture]:
+def _ignoring(name: str, act: Callable[..., T], *arguments: Any) -> T:
+    """What comes of it; an error names the image."""
     try:
-        before, after = without((before, after), options.ignore, options.max_pixels)
+        return act(*arguments)
     except PerceptError as error:
         raise PerceptError(f"{name}: {error}") from error
-    return before, after
+
+
+def _filter_reach(before: tuple[int, int], after: tuple[int, int]) -> int:
+    """Pixels of the resized image on each side that a pixel's colour reaches: bicubic, two wide."""
+    if before == after:
+        return 0
+    scale = max(new / old for old, new in zip(before, after, strict=True))
+    return 2 * math.ceil(max(scale, 1)) + 1
 
 
 @dataclass(frozen=True)

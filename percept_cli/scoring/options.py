@@ -63,6 +63,8 @@ class Options:
         given = {name: value for name, value in chosen.items() if value is not None}
         if "layers" in given:
             given.setdefault("layer_weights", {})
+        if distance_named(given.get("distance", base.distance)).size is None:
+            given.setdefault("tolerance", 0)
         return cls(preset=preset, **{name: getattr(base, name) for name in CHOSEN} | given)
 
     def __post_init__(self) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from percept_cli.errors import OutOfMemory, PerceptError, SizesDiffer, shown
+from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair
-from percept_cli.network.layers import ORDER
 from percept_cli.results import Result, Settings
 from percept_cli.scoring.load import load
 from percept_cli.scoring.options import Options
@@ -121,7 +121,7 @@ class Scorer:
     def settings(self) -> Settings:
         """The options, with what was found out about weights and device if the network ran."""
         options, meters = self.options, list(self._meters.values())
-        scale = {name: value for meter in meters for name, value in meter.scale.items()}
+        own = self._meters.get(id(options))
         return Settings(
             preset=options.preset,
             weights=options.weights,
@@ -132,7 +132,7 @@ class Scorer:
             blur=options.blur,
             tolerance=options.tolerance,
             floor=options.floor,
-            scale={name: scale[name] for name in ORDER if name in scale} if meters else None,
+            scale=own.scale if own else None,
             resize=options.resize,
             background=options.background,
             max_pixels=options.max_pixels,
@@ -157,10 +157,10 @@ class Scorer:
         options = self._options_of(pair)
         if pair.error:
             return _Begun(Result(reference, candidate, "error", error=pair.error), options)
-        if pair.reference is None:
-            return _Begun(Result(reference, candidate, "new"), options)
         if pair.candidate is None:
             return _Begun(Result(reference, candidate, "missing"), options)
+        if pair.reference is None:
+            return self._new(pair.candidate, options)
         result = Result(reference, candidate, "compared")
         sizes_differ = False
         try:
@@ -171,6 +171,14 @@ class Scorer:
             reason = f"{result.name}: not enough memory to prepare it: free some"
         failed = replace(result, status="error", error=reason)
         return _Begun(failed, options, sizes_differ=sizes_differ)
+
+    def _new(self, path: Path, options: Options) -> _Begun:
+        result = Result(None, shown(path), "new")
+        try:
+            size_of(read_bytes(path), result.name, options.max_pixels)
+        except PerceptError as error:
+            result = replace(result, status="error", error=str(error))
+        return _Begun(result, options)
 
     def _loaded(
         self, reference: Source, candidate: Source, result: Result, options: Options

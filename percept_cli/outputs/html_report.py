@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import math
 import os
 import re
 import shlex
@@ -31,8 +32,10 @@ PAGE = "index.html"
 GENERATOR = '<meta name="generator" content="percept">'
 """What tells a page of ours, which may be written over, from another one."""
 
-PREVIEW = 800
-"""Most pixels along a side of the pictures that stand in for originals."""
+PREVIEW = 720
+"""Side of the square that has as many pixels as the pictures that stand in for originals."""
+MOST_WEBP = 16383
+"""Most pixels along a side of a WebP file."""
 THUMBNAIL = 96
 """Most pixels along a side of the pictures in the list."""
 
@@ -75,23 +78,29 @@ class Report:
             file = getattr(result, side)
             if file and not (same and side == "reference"):
                 picture = self.decode(file)
-                found[side] = self._preview(picture) if picture else None
-                found[f"{side}_original"] = self._original(file, copied=self.copy and not same)
                 if picture:
-                    found["thumbnail"] = self._preview(picture, THUMBNAIL)
-        if same:
+                    found[side] = self._preview(picture)
+                    found["thumbnail"] = self._thumbnail(picture)
+                    found[f"{side}_original"] = self._original(file, copied=self.copy and not same)
+        if same and "candidate" in found:
             found["reference"] = found["candidate"]
             found["reference_original"] = self._original(result.reference or "", copied=False)
-        if result.overlay and os.path.isfile(result.overlay):
-            found["overlay"] = self._kept(Path(result.overlay).read_bytes(), ".webp")
-        elif result.heatmap and os.path.isfile(result.heatmap):
-            with Image.open(result.heatmap) as picture:
-                found["heatmap"] = self._preview(picture)
+        if overlay := _overlay(result):
+            found["overlay"] = self._kept(overlay, ".webp")
+        elif result.heatmap and (picture := self.decode(result.heatmap)):
+            found["heatmap"] = self._preview(picture)
         return found
 
-    def _preview(self, picture: Image.Image, most: int = PREVIEW) -> str:
-        small = picture.convert("RGB") if picture.mode not in ("RGB", "RGBA") else picture.copy()
-        small.thumbnail((most, most), Image.Resampling.BOX, reducing_gap=None)
+    def _preview(self, picture: Image.Image) -> str:
+        """As many pixels as a square of that side, so that long pages keep some width."""
+        width, height = picture.size
+        factor = min(1.0, PREVIEW / math.sqrt(width * height), MOST_WEBP / max(width, height))
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        return self._kept(encoded(picture.resize(size, Image.Resampling.BICUBIC)), ".webp")
+
+    def _thumbnail(self, picture: Image.Image) -> str:
+        small = picture.copy()
+        small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
         return self._kept(encoded(small), ".webp")
 
     def _original(self, file: str, *, copied: bool) -> str | None:
@@ -116,6 +125,14 @@ class Report:
             for file in (self.folder / folder).glob("*"):
                 if OURS.fullmatch(file.name) and f"{folder}/{file.name}" not in self._written:
                     file.unlink()
+
+
+def _overlay(result: Result) -> bytes | None:
+    """The map alone, if its file is still there and holds a picture of ours."""
+    if not result.overlay or not os.path.isfile(result.overlay):
+        return None
+    content = Path(result.overlay).read_bytes()
+    return content if content[8:12] == b"WEBP" else None
 
 
 def check_free(folder: Path) -> None:

@@ -51,10 +51,11 @@ class Tags(HTMLParser):
 
 
 def decode(file: str) -> Image.Image | None:
-    if not Path(file).is_file():
+    try:
+        with Image.open(file) as image:
+            return image.copy()
+    except OSError:
         return None
-    with Image.open(file) as image:
-        return image.copy()
 
 
 def written(folder: Path, results: list[Result], *, copy: bool = False, **settings: Any) -> str:
@@ -126,8 +127,25 @@ def test_pictures_are_small_and_kept_once(tmp_path: Path) -> None:
     assert sum(file.stat().st_size for file in files) < large.stat().st_size / 20
     preview = tmp_path / "report" / data_of(page)["pairs"][0]["pictures"]["candidate"]
     with Image.open(preview) as picture:
-        assert max(picture.size) == PREVIEW
+        assert picture.width * picture.height <= 1.01 * PREVIEW**2
+        assert abs(picture.width / picture.height - 2500 / 1500) < 0.01
     assert not (tmp_path / "report/originals").exists()
+
+
+def test_long_pages_keep_some_width(tmp_path: Path) -> None:
+    long = tmp_path / "long.png"
+    Image.new("RGB", (1200, 30_000), "orange").save(long)
+    data = data_of(written(tmp_path / "report", [compared(long, long, status="identical")]))
+    with Image.open(tmp_path / "report" / data["pairs"][0]["pictures"]["candidate"]) as picture:
+        assert picture.width > 100
+
+
+def test_only_pictures_are_taken_into_the_report(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_text("secret")
+    result = replace(FAILED, overlay=str(secret), heatmap=str(secret), candidate=str(secret))
+    written(tmp_path / "report", [result], copy=True)
+    assert [file.name for file in (tmp_path / "report").rglob("*")] == ["index.html"]
 
 
 def test_originals_are_copied_by_choice_only_where_images_differ(tmp_path: Path) -> None:

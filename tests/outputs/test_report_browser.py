@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 from PIL import Image
+from test_html_report import EVIL as EVIL_NAMES
 from test_html_report import written
 
 from percept_cli.outputs.heatmap import overlay
@@ -339,6 +340,24 @@ def test_each_pair_has_a_link(open_report: Open, name: str) -> None:
     again = open_report(link)
     assert again.locator("#name").inner_text() == page.locator("#name").inner_text()
     expect(again.locator(".row[aria-selected=true]")).to_have_count(1)
+
+
+def test_odd_names_are_shown_with_their_pictures(open_report: Open, tmp_path: Path) -> None:
+    results = []
+    for name in EVIL_NAMES:
+        shutil.copy(SAMPLES / "references/coffee.png", tmp_path / name)
+        file = str(tmp_path / name)
+        results.append(replace(result("x", 0.5, 0.5, 0.5), reference=file, candidate=file))
+    written(tmp_path / "report", results)
+    page = open_report(report=tmp_path / "report", viewport={"width": 390, "height": 800})
+    assert page.locator(".row").count() == len(EVIL_NAMES)
+    for number in range(len(EVIL_NAMES)):
+        page.locator(".row").nth(number).click()
+        page.wait_for_function(
+            "[...document.querySelectorAll('#stage img')].every(i => i.naturalWidth == 256)"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_role("button", name="All pairs").click()
 
 
 def test_what_fails_shows_why_and_the_command_is_copied(open_report: Open) -> None:

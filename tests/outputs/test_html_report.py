@@ -21,7 +21,8 @@ from test_formats import RESULTS, SETTINGS
 
 from percept_cli.errors import OutputError
 from percept_cli.outputs.heatmap import overlay
-from percept_cli.outputs.html_report import PREVIEW, Report, approval
+from percept_cli.outputs.html_report import PREVIEW, Report
+from percept_cli.outputs.report_page import approval
 from percept_cli.results import Result, Summary, Thresholds
 
 EVIL = (

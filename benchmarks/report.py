@@ -92,11 +92,21 @@ def used(page: Page, file: Path) -> tuple[str, ...]:
     session.send("HeapProfiler.collectGarbage")
     heap = session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
     nodes = page.evaluate("document.querySelectorAll('*').length")
+    assert page.context.browser
+    processes = page.context.browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")
+    renderers = [p["id"] for p in processes["processInfo"] if p["type"] == "renderer"]
+    resident = max(map(resident_mebibytes, renderers))
     longest, middle = frames[0], frames[len(frames) // 2]
     return (
         f"{ready * 1000:.0f} ms", f"{longest:.0f} ms", f"{middle:.0f} ms", f"{search:.0f} ms",
-        f"{heap:.1f} MiB", str(nodes),
+        f"{heap:.1f} MiB", f"{resident:.0f} MiB", str(nodes),
     )  # fmt: skip
+
+
+def resident_mebibytes(process: int) -> float:
+    """What a process holds in memory."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
 
 
 def row(page: Page, count: int) -> tuple[str, ...]:
@@ -116,7 +126,7 @@ def row(page: Page, count: int) -> tuple[str, ...]:
 def main() -> None:
     columns = (
         "pairs", "written in", "folder", "page", "usable after", "longest frame", "median frame",
-        "search", "heap", "elements",
+        "search", "heap", "renderer", "elements",
     )  # fmt: skip
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,8 +43,9 @@ def picture(page_file: Path, target: Path) -> None:
         page.goto(page_file.as_uri())
         page.locator(".row", has_text="dashboard").click()
         page.wait_for_timeout(500)
-        page.screenshot(path=target)
+        shot = page.screenshot()
         browser.close()
+    Image.open(io.BytesIO(shot)).convert("RGB").quantize(256).save(target, optimize=True)
 
 
 if __name__ == "__main__":

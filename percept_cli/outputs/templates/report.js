@@ -190,7 +190,7 @@ function drawHistogram() {
   const top = values.reduce((a, b) => Math.max(a, b), (threshold ?? 0) * 1.15 || 1e-9);
   const plot = byId("histogram");
   plot.replaceChildren(...bars(differing, measure, top), svg("line", { class: "axis", x1: 0, x2: 340, y1: 72, y2: 72 }));
-  plot.append(svg("text", { x: 0, y: 88 }, "0"), svg("text", { x: 340, y: 88, "text-anchor": "end" }, figure(top)));
+  plot.append(svg("text", { x: 0, y: 93 }, "0"), svg("text", { x: 340, y: 93, "text-anchor": "end" }, figure(top)));
   if (threshold !== null) {
     const x = (threshold / top) * 340;
     plot.append(svg("line", { class: "threshold", x1: x, x2: x, y1: 2, y2: 76 }));
@@ -585,7 +585,7 @@ function drawRegion() {
   }
   stage.classList.toggle("outlines-off", !isPressed(byId("outlines")));
   const count = `${regions.length} changed ${regions.length === 1 ? "region" : "regions"}`;
-  if (region < 0) byId("region-line").textContent = regions.length ? `${count}; n shows the next` : "";
+  if (region < 0) byId("region-line").textContent = regions.length ? `${count}; n shows ${regions.length === 1 ? "it" : "the next"}` : "";
   else {
     const { x, y, width, height, peak } = regions[region];
     byId("region-line").textContent =

@@ -488,7 +488,6 @@ function addPanning(element) {
   const fingers = new Map();
   element.addEventListener("pointerdown", (event) => {
     if (event.button || event.target.closest(".handle")) return;
-    if (event.pointerType === "touch" && view.z === 1 && !fingers.size && !event.isPrimary) return;
     fingers.set(event.pointerId, [event.clientX, event.clientY]);
     element.setPointerCapture(event.pointerId);
     element.classList.add("dragging");

@@ -72,7 +72,7 @@ def results(count: int) -> list[Result]:
 
 
 def used(page: Page, file: Path) -> tuple[str, ...]:
-    """Milliseconds to a full list, the longest frames of scrolling and searching, MiB of heap."""
+    """Time to a full list, frames of scrolling, time of a search, memory, elements of the page."""
     start = time.perf_counter()
     page.goto(file.as_uri(), wait_until="commit")
     page.wait_for_selector(".row")

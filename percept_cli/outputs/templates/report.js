@@ -811,7 +811,7 @@ function start() {
   }
   press(byId("pause"), calm.matches);
   byId("sort").value = filters.sort;
-  byId("distribution").open = !narrow.matches;
+  byId("distribution").open = !narrow.matches && innerHeight >= 760;
   listen();
   drawHistogram();
   applyFilters();

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 VERSION = 1
@@ -74,6 +74,17 @@ class Result:
     """Settings of this pair that differ from the run's."""
     heatmap: str | None = None
     """The heat map's file."""
+    overlay: str | None = None
+    """File of the map alone, to lay over the candidate; made with a report."""
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Result:
+        """The record that JSON has."""
+        kept = _kept(cls, document)
+        limits = kept.get("thresholds")
+        kept["thresholds"] = Thresholds(**limits) if limits else None
+        kept["regions"] = tuple(Region(**region) for region in kept.get("regions", ()))
+        return cls(**kept)
 
     @property
     def name(self) -> str:
@@ -100,7 +111,21 @@ class Result:
             "failures": list(self.failures),
             "overrides": dict(self.overrides),
             "heatmap": self.heatmap,
+            "overlay": self.overlay,
         }
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of the pairs a run took: every `of`-th from the `number`-th on."""
+
+    number: int
+    of: int
+    plan: str = ""
+    """Hash of all pairs and rules of the whole run; equal for shards that belong together."""
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 @dataclass(frozen=True)
@@ -128,6 +153,18 @@ class Settings:
     ignore: tuple[str, ...]
     percept_version: str
     torch_version: str
+    references: str | None = None
+    """File or folder of the references, as the user named it; None for a manifest."""
+    candidates: str | None = None
+    shard: Shard | None = None
+    """None where the run took all pairs."""
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Settings:
+        """The settings that JSON has."""
+        kept = _kept(cls, document)
+        kept["shard"] = Shard(**kept["shard"]) if kept.get("shard") else None
+        return cls(**kept)
 
     def document(self) -> dict[str, Any]:
         """These settings as JSON has them."""
@@ -137,6 +174,7 @@ class Settings:
             "ignore": list(self.ignore),
             "layer_weights": dict(self.layer_weights),
             "scale": dict(self.scale) if self.scale is not None else None,
+            "shard": vars(self.shard) if self.shard else None,
         }
 
 
@@ -151,6 +189,14 @@ class Summary:
         self.complete = False
         self.verdict: Verdict | None = None
         """What a check came to; None where nothing is judged."""
+
+    @classmethod
+    def over(cls, results: Iterable[Result]) -> Summary:
+        """The summary of results that are there already."""
+        summary = cls()
+        for result in results:
+            summary.add(result)
+        return summary
 
     def add(self, result: Result) -> None:
         """Count one more result."""
@@ -182,3 +228,9 @@ class Summary:
             "complete": self.complete,
             "verdict": self.verdict,
         }
+
+
+def _kept(record: Any, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the document says of a record's fields; lists become tuples."""
+    named = {f.name: document[f.name] for f in fields(record) if f.name in document}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in named.items()}

@@ -17,8 +17,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without settings of percept's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PERCEPT_")}
+    """The environment without settings of percept's own, and without those of a CI service."""
+    ours = ("PERCEPT_", "GITHUB_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | more
 
 

@@ -81,6 +81,9 @@ COFFEE = REFERENCES / "coffee.png", SAMPLES / "jpeg-3/coffee.jpg"
         ("check", "--help"),
         ("check", REFERENCES, REFERENCES),
         ("check", REFERENCES, REFERENCES, "--peak-threshold=loose"),
+        ("check", REFERENCES, REFERENCES, "--shard=2/3"),
+        ("merge", "nowhere.json"),
+        ("report", "nowhere.json"),
         ("approve", REFERENCES, REFERENCES, "--dry-run"),
         ("calibrate", REFERENCES, REFERENCES),
     ],
@@ -94,6 +97,13 @@ def test_what_needs_no_network_loads_no_torch(arguments: tuple[str | Path, ...])
 def test_equal_files_are_compared_without_numpy_or_rich() -> None:
     arguments = ("compare", REFERENCES, REFERENCES, "--format=json", "--quiet")
     assert not modules_after(command(*arguments)) & {"torch", "numpy", "rich"}
+
+
+def test_templates_are_loaded_only_for_a_report(tmp_path: Path) -> None:
+    check = ("check", REFERENCES, REFERENCES)
+    assert "jinja2" not in modules_after(command(*check))
+    reported = modules_after(command(*check, f"--report={tmp_path}"))
+    assert "jinja2" in reported and "torch" not in reported
 
 
 def test_importing_the_package_loads_no_torch() -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from percept_cli.cli import approve, calibrate, check, compare, layers, weights
+from percept_cli.cli import approve, calibrate, check, compare, layers, merge, report, weights
 from percept_cli.cli.exits import DEFECT, INCOMPLETE, INTERRUPTED, PIPE_CLOSED, USAGE_ERROR
 from percept_cli.cli.options import configured_defaults
 from percept_cli.cli.talk import Talk
@@ -31,6 +31,8 @@ app.command(name="compare")(compare.compare)
 app.command(name="check")(check.check)
 app.command(name="approve")(approve.approve)
 app.command(name="calibrate")(calibrate.calibrate)
+app.command(name="merge")(merge.merge)
+app.command(name="report")(report.report)
 app.command(name="layers")(layers.layers)
 app.add_typer(weights.app, name="weights")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import typer
@@ -10,14 +10,17 @@ import typer
 from percept_cli.cli import options as shared
 from percept_cli.cli.destination import Destination
 from percept_cli.cli.exits import CHANGED, INCOMPLETE, INTERRUPTED
+from percept_cli.cli.github import github_for
 from percept_cli.cli.heatmaps import Heatmaps
 from percept_cli.cli.progress import with_progress
-from percept_cli.cli.run import Run
+from percept_cli.cli.reports import report_for
+from percept_cli.cli.run import Run, Target
 from percept_cli.cli.sources import checked_source, refuse_inputs
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, Rules
+from percept_cli.results import Settings
 from percept_cli.scoring.options import MAX_PIXELS
 
 SHOWN = 20
@@ -53,6 +56,9 @@ def check(
     junit: shared.JUnit = None,
     heatmap: shared.Heatmap = None,
     limit: shared.Limit = SHOWN,
+    shard: shared.ShardOf = None,
+    report: shared.ReportTo = None,
+    report_copy: shared.ReportCopy = False,
     quiet: shared.Quiet = False,
 ) -> None:
     """Fail if candidates look different from their baselines: the gate for CI.
@@ -73,19 +79,31 @@ def check(
     source = checked_source(baseline, candidate, talk)
     if not source.single:
         rules.check_used([pair.name for pair in source.pairs])
-    outputs = [output for output in (json, junit, heatmap) if output]
+    outputs = [output for output in (json, junit, heatmap, report) if output]
     for place, output in enumerate(outputs):
         refuse_inputs(output, source)
         if output.resolve() in [other.resolve() for other in outputs[:place]]:
             raise PerceptError(f"{shown(output)} is named for two outputs: name another")
+    source = source.part(shard, (rules.wording, allow_new), by_name=True)
     checked = Check(rules, allow_new=allow_new)
-    destinations = [_destination(None, "check", checked, limit)]
-    for target, form in ((json, "json"), (junit, "junit")):
-        if target:
-            destinations.append(_destination(target, form, checked, 0))
+
+    def settings() -> Settings:
+        return source.described(checked.scorer.settings())
+
+    layers_shown = checked.scorer.options.layers
+    targets = [(None, "check"), *((t, f) for t, f in ((json, "json"), (junit, "junit")) if t)]
+    destinations: list[Target] = [
+        Destination(target, form, None, layers_shown, settings, limit=limit, live=False)
+        for target, form in targets
+    ]
+    if not source.shard:  # Of shards, the merge speaks.
+        destinations += github_for(settings, report)
     options = rules.recipe_of_others.options
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
-    run = Run(destinations, maps, talk, source.single, verdict)
+    page = report_for(report, source, settings, copy=report_copy)
+    is_part = source.shard is not None
+    judge = partial(verdict, part=is_part)
+    run = Run(destinations, maps, talk, source.single, judge, page, part=is_part)
     results = checked.results(source.pairs)
     run.take(results if quiet else with_progress(results, source.total))
     raise typer.Exit(_exit_code(run))
@@ -102,12 +120,6 @@ def rules_of(context: typer.Context) -> Rules:
     base["ignore"] = tuple(params["ignore"])
     fixed = {key for key in base if shared.is_set(context, key.replace("-", "_"))}
     return Rules(base, context.obj.images, context.obj.file, fixed)
-
-
-def _destination(target: Path | None, form: str, checked: Check, limit: int) -> Destination:
-    layers = checked.scorer.options.layers
-    settings = checked.scorer.settings
-    return Destination(target, form, None, layers, settings, limit=limit, live=False)
 
 
 def _exit_code(run: Run) -> int:

@@ -12,12 +12,15 @@ from percept_cli.cli.destination import Destination
 from percept_cli.cli.exits import INCOMPLETE, INTERRUPTED
 from percept_cli.cli.heatmaps import Heatmaps
 from percept_cli.cli.progress import with_progress
+from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run
 from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
+from percept_cli.errors import PerceptError
 from percept_cli.inputs.pairs import Pair
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.formats import format_for
+from percept_cli.results import Settings
 from percept_cli.scoring.options import MAX_PIXELS, Options
 from percept_cli.scoring.score import AHEAD, Scored, Scorer
 
@@ -50,6 +53,9 @@ def compare(
     limit: shared.Limit = SHOWN,
     heatmap: shared.Heatmap = None,
     allow_unpaired: shared.AllowUnpaired = False,
+    shard: shared.ShardOf = None,
+    report: shared.ReportTo = None,
+    report_copy: shared.ReportCopy = False,
     quiet: shared.Quiet = False,
 ) -> None:
     """Score how different images look: a pair, two folders, a file and a folder, or a manifest.
@@ -83,18 +89,25 @@ def compare(
     )
     talk = Talk(quiet)
     talk.configuration(context.obj.file)
-    source = source_of(reference, candidate, pairs, talk)
+    source = source_of(reference, candidate, pairs, talk).part(shard, options, by_name=False)
+    if shard and sort:
+        raise PerceptError("--shard: parts are merged in their order: leave out --sort")
     for target in (output, heatmap):
         if target:
             refuse_inputs(target, source)
     scorer = Scorer(options, one_reference=source.one_reference)
     output = None if output == Path("-") else output
+
+    def settings() -> Settings:
+        return source.described(scorer.settings())
+
     form = format_for(form, output)
     destination = Destination(
-        output, form, sort, options.layers, scorer.settings, limit=limit, live=source.live
+        output, form, sort, options.layers, settings, limit=limit, live=source.live
     )
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
-    run = Run([destination], maps, talk, single=source.single)
+    page = report_for(report, source, settings, copy=report_copy)
+    run = Run([destination], maps, talk, source.single, report=page, part=source.shard is not None)
     run.take(_scored(scorer, source, quiet=quiet or destination.fills_terminal))
     raise typer.Exit(_exit_code(run, allow_unpaired))
 
@@ -113,5 +126,5 @@ def _exit_code(run: Run, allow_unpaired: bool) -> int:
     unpaired = 0 if allow_unpaired else counts["missing"] + counts["new"]
     if unpaired:
         run.talk.note(f"{unpaired} file(s) have no partner: --allow-unpaired accepts that")
-    failed = counts["error"] or unpaired or run.broken or not run.summary.scored
+    failed = counts["error"] or unpaired or run.broken or not (run.summary.scored or run.part)
     return INCOMPLETE if failed else 0

@@ -263,6 +263,32 @@ JUnit = Annotated[
         "--junit", metavar="FILE", help="Write results as JUnit XML.", rich_help_panel=RESULTS
     ),
 ]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="NUMBER/OF",
+        help="Compare only a part of the pairs, such as 2/5; 'percept merge' puts parts together.",
+    ),
+]
+ReportTo = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="DIR",
+        help="Folder for a report to open in a browser.",
+        rich_help_panel=RESULTS,
+    ),
+]
+ReportCopy = Annotated[
+    bool,
+    typer.Option(
+        "--report-copy",
+        help="Copy the images that differ into the report, to take it elsewhere; else it links "
+        "them.",
+        rich_help_panel=RESULTS,
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option(

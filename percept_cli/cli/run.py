@@ -4,29 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from percept_cli.cli.destination import Destination
 from percept_cli.cli.heatmaps import Heatmaps
 from percept_cli.cli.interrupts import uninterrupted
+from percept_cli.cli.reports import Reports
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import OutputError, PerceptError
+from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.outputs.words import summary_line
 from percept_cli.results import Result, Summary, Verdict
 from percept_cli.scoring.score import Scored
 
 
+class Target(Protocol):
+    """Takes a run's results, then its end."""
+
+    @property
+    def shows_summary(self) -> bool:
+        """Whether people read the summary there."""
+
+    def write(self, result: Result) -> None:
+        """Take one result."""
+
+    def close(self, summary: Summary) -> None:
+        """Take the end."""
+
+
 @dataclass
 class Run:
     """Takes scored pairs to the destinations, whatever becomes of single ones."""
 
-    destinations: Sequence[Destination]
+    destinations: Sequence[Target]
     maps: Heatmaps | None
     talk: Talk
     single: bool = False
     """Whether the user named two images, not folders or a manifest."""
     judge: Callable[..., Verdict] | None = None
     """The verdict on a run with so many failing images."""
+    report: Reports | None = None
+    part: bool = False
+    """Whether this is one of several shards, which may hold no pair."""
     summary: Summary = field(default_factory=Summary)
     failing: int = 0
     broken: bool = False
@@ -52,12 +70,13 @@ class Run:
                 raise
             self.talk.error(str(error))
             self.broken = True
-        if not self.summary.pairs and self.summary.complete:
+        if not (self.summary.pairs or self.part) and self.summary.complete:
             raise PerceptError("nothing to compare: no pair was named")
         if self.judge:
             self.summary.verdict = self.judge(self.summary, self.failing, broken=self.broken)
         for destination in self.destinations:
             destination.close(self.summary)
+        self._close_report()
         if not any(destination.shows_summary for destination in self.destinations):
             self.talk.note(summary_line(self.summary))
 
@@ -65,13 +84,34 @@ class Run:
         result = scored.result
         if result.error:
             self.talk.error(result.error)
+        if self.report:
+            result = self._with_overlay(self.report, scored)
         if self.maps:
-            result = self._with_heatmap(self.maps, pair, scored)
+            result = self._with_heatmap(self.maps, pair, replace(scored, result=result))
         with uninterrupted():
             for destination in self.destinations:
                 destination.write(result)
+            if self.report:
+                self.report.write(result)
             self.summary.add(result)
             self.failing += bool(result.failures)
+
+    def _with_overlay(self, report: Reports, scored: Scored) -> Result:
+        try:
+            return report.with_overlay(scored)
+        except OutputError as error:
+            self.broken = True
+            self.talk.error(str(error))
+            return scored.result
+
+    def _close_report(self) -> None:
+        if self.report:
+            try:
+                self.report.close(self.summary)
+                self.talk.note(f"report: {shown(self.report.folder / 'index.html')}")
+            except OutputError as error:
+                self.broken = True
+                self.talk.error(str(error))
 
     def _with_heatmap(self, maps: Heatmaps, pair: Pair, scored: Scored) -> Result:
         if self.single and scored.result.status == "identical":

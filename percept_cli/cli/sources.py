@@ -6,13 +6,15 @@ import io
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
 from percept_cli.inputs.pairs import Pair, pairs_from_lines, pairs_in, pairs_of
+from percept_cli.inputs.shards import part_of, plan_of, shard_named
+from percept_cli.results import Settings, Shard
 
 NAMED = 3
 """Files named in the note about those that are no images."""
@@ -32,6 +34,31 @@ class Source:
     """Files and folders that are read, so must not be written to."""
     live: bool = False
     """Whether somebody waits for each answer before sending the next pair."""
+    named: tuple[Path, Path] | None = None
+    """The two files or folders that the user named; None for a manifest."""
+    shard: Shard | None = None
+    """Which part of the pairs these are; None for all."""
+
+    def part(self, shard: str | None, rules: object, *, by_name: bool) -> Source:
+        """Only the pairs of that shard, of a run with these rules; everything for None.
+
+        `by_name` keeps pairs of one name together. Raises PerceptError where there are no shards.
+        """
+        if shard is None:
+            return self
+        if self.live:
+            raise PerceptError("--shard: --pairs - has no end to take a part of: leave it out")
+        pairs = list(self.pairs)
+        chosen = replace(shard_named(shard), plan=plan_of(pairs, rules))
+        mine = list(part_of(pairs, chosen, by_name=by_name))
+        if not pairs:
+            raise PerceptError("nothing to compare: no pair was named")
+        return replace(self, pairs=mine, total=len(mine), shard=chosen)
+
+    def described(self, settings: Settings) -> Settings:
+        """The settings of a run that compares this."""
+        references, candidates = map(shown, self.named) if self.named else (None, None)
+        return replace(settings, references=references, candidates=candidates, shard=self.shard)
 
 
 def source_of(
@@ -93,6 +120,7 @@ def _listed(
         single=not candidate.is_dir(),
         one_reference=one_reference,
         inputs=(reference, candidate, *variants),
+        named=(reference, candidate),
     )
 
 

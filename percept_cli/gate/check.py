@@ -48,13 +48,16 @@ class Check:
         return replace(scored, result=replace(result, overrides=recipe.overrides))
 
 
-def verdict(summary: Summary, failing: int, *, broken: bool) -> Verdict:
-    """What a check came to: `incomplete` if something could not be compared, or nothing was."""
+def verdict(summary: Summary, failing: int, *, broken: bool = False, part: bool = False) -> Verdict:
+    """What a check came to: `incomplete` if something could not be compared, or nothing was.
+
+    A part of a check may have had nothing to compare; the whole may not.
+    """
     if broken or summary.counts["error"] or not summary.complete:
         return "incomplete"
     if failing:
         return "failed"
-    return "passed" if summary.scored else "incomplete"
+    return "passed" if summary.scored or part else "incomplete"
 
 
 def _rank(result: Result) -> tuple[int, float]:

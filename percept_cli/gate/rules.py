@@ -56,6 +56,12 @@ class Rules:
         for glob in self._tables:
             self._recipe((glob,))
 
+    @property
+    def wording(self) -> str:
+        """All that was said of any image; equal texts are equal rules."""
+        base = sorted(self._base.items())
+        return repr((base, sorted(self._tables.items()), sorted(self._fixed)))
+
     def recipe_for(self, name: str) -> Recipe:
         """How the image of that name is compared and judged."""
         return self._recipe(self.globs_for(name))

@@ -59,6 +59,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "failures": "; ".join(result.failures),
         "overrides": json.dumps(dict(result.overrides)) if result.overrides else None,
         "heatmap": result.heatmap,
+        "overlay": result.overlay,
         "version": VERSION,
         "preset": settings.preset,
         "weights": settings.weights,
@@ -77,4 +78,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "ignore": "; ".join(settings.ignore),
         "percept_version": settings.percept_version,
         "torch_version": settings.torch_version,
+        "references": settings.references,
+        "candidates": settings.candidates,
+        "shard": settings.shard,
     }

@@ -28,6 +28,9 @@ SMALLEST = 320
 
 LEGEND = 28
 
+OVERLAY = 1024
+"""Most pixels along a side of the map alone."""
+
 
 def heatmap(candidate: NDArray[Any], cells: NDArray[np.float64], side: int) -> Image.Image:
     """The map, rows × columns of values >= 0, over the grey, dimmed candidate.
@@ -99,3 +102,24 @@ def _with_legend(picture: Image.Image, top: float) -> Image.Image:
     draw.text((8, middle), "0", fill="white", font=font, anchor="lm")
     draw.text((right + 8, middle), label, fill="white", font=font, anchor="lm")
     return whole
+
+
+def overlay(cells: NDArray[np.float64], side: int, size: tuple[int, int]) -> Image.Image:
+    """The map alone, clear where nothing differs, to lay over an image of that width and height.
+
+    It is smaller than that image, with about two pixels to a cell, and has its shape.
+    """
+    width, height = size
+    # The last row and column reach to the border.
+    needed = -(-height // side), -(-width // side)
+    rest = [(0, max(0, n - have)) for n, have in zip(needed, cells.shape, strict=True)]
+    strength = Image.fromarray(
+        np.pad(cells / max(float(cells.max()), FAINT), rest, mode="edge").astype(np.float32)
+    )
+    factor = min(2 / side, OVERLAY / max(size))
+    small = max(1, round(width * factor)), max(1, round(height * factor))
+    box = (0, 0, width / side, height / side)
+    values = np.asarray(strength.resize(small, Image.Resampling.BILINEAR, box)).clip(0, 1)
+    opacity = np.minimum(1, 2 * values)[..., None]
+    coloured = np.concatenate([_colours(values), opacity], axis=-1)
+    return Image.fromarray((coloured * 255).round().astype(np.uint8))

@@ -238,3 +238,21 @@ def test_calibration_writes_what_check_then_reads(percept: Run, folders: tuple[P
 def test_calibration_of_identical_pairs_is_an_error(percept: Run) -> None:
     done = percept("calibrate", REFERENCES, REFERENCES)
     assert done.returncode == 2 and "all pairs are identical" in done.stderr
+
+
+def test_github_gets_annotations_and_a_summary_and_results_stay_clean(
+    percept: Run, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    change(folders[1] / "dashboard.png")
+    flags = ("--layers=conv1_1", "--peak-threshold=0.1", "--report=report")
+    plain = percept("check", *folders, *flags)
+    actions = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    done = percept("check", *folders, *flags, "--quiet", **actions)
+    assert done.stdout == plain.stdout and "::error" not in plain.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("::error file=") and "dashboard.png" in line
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("## percept: failed") and "report/index.html" in summary
+    actions["GITHUB_STEP_SUMMARY"] = str(tmp_path)
+    broken = percept("check", *folders, *flags, **actions)
+    assert broken.returncode == 3 and "cannot write the job summary" in broken.stderr

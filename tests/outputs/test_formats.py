@@ -15,7 +15,7 @@ import pytest
 from percept_cli.errors import PerceptError
 from percept_cli.outputs.formats import FORMATS, format_for, writer_for
 from percept_cli.outputs.words import figure
-from percept_cli.results import Region, Result, Settings, Summary, Thresholds
+from percept_cli.results import Region, Result, Settings, Shard, Summary, Thresholds
 
 LAYERS = ("conv1_1", "pool2")
 SETTINGS = Settings(
@@ -37,6 +37,9 @@ SETTINGS = Settings(
     ignore=("1,2,3,4",),
     percept_version="0.1.0",
     torch_version="2.6.0",
+    references="a",
+    candidates="b",
+    shard=Shard(2, 5, "0" * 16),
 )
 RESULTS = (
     Result("a/1.png", "b/1.png", "compared", 0.25, 0.5, (4, 12), {"conv1_1": 0.125, "pool2": 0.3},
@@ -84,6 +87,14 @@ def test_the_schema_refuses_other_documents(change: dict[str, Any]) -> None:
         jsonschema.validate(RESULTS[0].document() | change, schema())
 
 
+def test_records_are_read_back_as_they_were_written() -> None:
+    document = json.loads(written("json"))
+    assert tuple(Result.of(pair) for pair in document["pairs"]) == RESULTS
+    assert Settings.of(document["settings"]) == SETTINGS
+    summary = Summary.over(RESULTS)
+    assert summary.document() | {"complete": True} == document["summary"]
+
+
 def test_json_lines_say_what_the_document_says() -> None:
     document = json.loads(written("json"))
     *pairs, closing = map(json.loads, written("jsonl").splitlines())
@@ -105,6 +116,7 @@ def test_rows_say_what_the_document_says() -> None:
         for name in ("notes", "failures"):
             assert row[name] == "; ".join(pair[name])
         assert row["heatmap"] == (pair["heatmap"] or "")
+        assert row["overlay"] == (pair["overlay"] or "")
         assert json.loads(row["overrides"] or "{}") == pair["overrides"]
         regions = [
             f"{r['x']},{r['y']},{r['width']},{r['height']}={r['peak']}" for r in pair["regions"]
@@ -128,6 +140,8 @@ def test_rows_say_what_the_document_says() -> None:
                 assert row["most_floor"] == str(value)
             elif name == "ignore":
                 assert row[name] == "; ".join(value)
+            elif name == "shard":
+                assert row[name] == f"{value['number']}/{value['of']}"
             elif name != "layers":
                 assert row[name] == str(value)
 

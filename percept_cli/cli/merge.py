@@ -1,0 +1,90 @@
+"""`percept merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from percept_cli.cli import options as shared
+from percept_cli.cli.destination import Destination
+from percept_cli.cli.exits import CHANGED, INCOMPLETE
+from percept_cli.cli.github import github_for
+from percept_cli.cli.reports import write_report
+from percept_cli.cli.run import Target
+from percept_cli.cli.talk import Talk
+from percept_cli.errors import PerceptError, shown
+from percept_cli.gate.merge import merged
+from percept_cli.inputs.saved import Saved, read_saved
+
+SHOWN = 20
+
+
+def merge(
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULTS...", help="JSON files of all shards, in any order."),
+    ],
+    json: shared.Json = None,
+    junit: shared.JUnit = None,
+    report: shared.ReportTo = None,
+    report_copy: shared.ReportCopy = False,
+    allow_unpaired: shared.AllowUnpaired = False,
+    limit: shared.Limit = SHOWN,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Put the results of all shards together: one report, one verdict, one exit code.
+
+    What comes out is what 'check' or 'compare' would have said without --shard. A shard that is
+    missing, given twice, or made with other settings is an error.
+
+    Examples:
+
+        percept merge shard-*/results.json
+
+        percept merge shard-*/results.json --json all.json --report report --junit report.xml
+    """
+    talk = Talk(quiet)
+    whole = merged([read_saved(file) for file in results])
+    if report_copy and not report:
+        raise PerceptError("--report-copy: name the folder with --report DIR")
+    judged = whole.summary.verdict is not None
+    targets = [(None, "check" if judged else "table"), (json, "json"), (junit, "junit")]
+    destinations: list[Target] = [
+        _destination(target, form, whole, results, limit)
+        for target, form in targets
+        if target or form in ("check", "table")
+    ]
+    if judged:
+        destinations += github_for(lambda: whole.settings, report)
+    for destination in destinations:
+        for result in whole.results:
+            destination.write(result)
+        destination.close(whole.summary)
+    if report:
+        pairs = list(whole.results)
+        write_report(report, pairs, whole.summary, whole.settings, copy=report_copy)
+        talk.note(f"report: {shown(report / 'index.html')}")
+    raise typer.Exit(_exit_code(whole, allow_unpaired))
+
+
+def _destination(
+    target: Path | None, form: str, whole: Saved, results: list[Path], limit: int
+) -> Destination:
+    if target and target.resolve() in [file.resolve() for file in results]:
+        raise PerceptError(f"{shown(target)} is a shard and would be overwritten: name another")
+    settings = whole.settings
+    return Destination(
+        target, form, None, settings.layers, lambda: settings, limit=limit, live=False
+    )
+
+
+def _exit_code(whole: Saved, allow_unpaired: bool) -> int:
+    """What the run without shards would have ended with."""
+    summary = whole.summary
+    if summary.verdict:
+        return {"passed": 0, "failed": CHANGED, "incomplete": INCOMPLETE}[summary.verdict]
+    unpaired = 0 if allow_unpaired else summary.counts["missing"] + summary.counts["new"]
+    failed = summary.counts["error"] or unpaired or not (summary.scored and summary.complete)
+    return INCOMPLETE if failed else 0

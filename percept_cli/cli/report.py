@@ -1,0 +1,42 @@
+"""`percept report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from percept_cli.cli import options as shared
+from percept_cli.cli.reports import write_report
+from percept_cli.cli.talk import Talk
+from percept_cli.errors import shown
+from percept_cli.inputs.saved import read_saved
+
+
+def report(
+    results: Annotated[
+        Path,
+        typer.Argument(metavar="RESULTS", help="JSON file that 'check' or 'compare' has written."),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder for the report.", rich_help_panel=shared.RESULTS),
+    ] = Path("percept-report"),
+    report_copy: shared.ReportCopy = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Make the report of results that are saved, to open in a browser.
+
+    It shows the images and heat maps that are still where the results name them.
+
+    Examples:
+
+        percept report results.json
+
+        percept report results.json --output report --report-copy
+    """
+    talk = Talk(quiet)
+    saved = read_saved(results)
+    write_report(output, list(saved.results), saved.summary, saved.settings, copy=report_copy)
+    talk.note(f"report: {shown(output / 'index.html')}")

@@ -1,0 +1,100 @@
+"""`--report`: the page of a run, and what its pictures are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from percept_cli.cli.sources import Source, refuse_inputs
+from percept_cli.errors import OutputError, PerceptError, shown
+from percept_cli.results import Result, Settings, Summary
+from percept_cli.scoring.score import Scored
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass
+class Reports:
+    """Keeps the results of a run, and writes the report at its end.
+
+    Raises OutputError for a folder that holds something else.
+    """
+
+    folder: Path
+    settings: Callable[[], Settings]
+    copy: bool = False
+    _results: list[Result] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        from percept_cli.outputs.html_report import check_free
+
+        check_free(self.folder)
+
+    def with_overlay(self, scored: Scored) -> Result:
+        """The result, knowing where its map was written, if it has one."""
+        result, layer = scored.result, scored.options.cell_layer
+        if scored.map is None or layer is None or not (result.width and result.height):
+            return result
+        from percept_cli.outputs.heatmap import overlay
+        from percept_cli.outputs.html_report import encoded, failures, keep
+
+        picture = overlay(scored.map, layer.stride, (result.width, result.height))
+        with failures(self.folder):
+            name = keep(self.folder, encoded(picture), ".webp")
+        return replace(result, overlay=shown(self.folder / name))
+
+    def write(self, result: Result) -> None:
+        """Keep the result."""
+        self._results.append(result)
+
+    def close(self, summary: Summary) -> None:
+        """Write the report."""
+        write_report(self.folder, self._results, summary, self.settings(), copy=self.copy)
+
+
+def report_for(
+    folder: Path | None, source: Source, settings: Callable[[], Settings], *, copy: bool
+) -> Reports | None:
+    """The report that was asked for; PerceptError where its flags mean nothing."""
+    if folder is None:
+        if copy:
+            raise PerceptError("--report-copy: name the folder with --report DIR")
+        return None
+    if source.live:
+        raise PerceptError("--pairs - answers each line at once: a report needs a file of pairs")
+    for written in (folder, folder / "pictures", folder / "originals"):
+        refuse_inputs(written, source)
+    return Reports(folder, settings, copy)
+
+
+def write_report(
+    folder: Path, results: list[Result], summary: Summary, settings: Settings, *, copy: bool
+) -> None:
+    """Write the report of results that are there; OutputError if that fails."""
+    from percept_cli.outputs.html_report import Report
+
+    def decode(file: str) -> Image.Image | None:
+        return picture_of(file, settings)
+
+    Report(folder, decode, copy).write(results, summary, settings)
+
+
+def picture_of(file: str, settings: Settings) -> Image.Image | None:
+    """An image file as it was compared, before resizing; None if it cannot be read."""
+    import numpy as np
+    from PIL import Image
+
+    from percept_cli.inputs.files import opened, read_bytes
+    from percept_cli.inputs.images import decoded, unit_range
+
+    try:
+        image = opened(read_bytes(Path(file)), file, settings.max_pixels)
+        pixels = decoded(image, file, settings.background).pixels
+    except (PerceptError, OutputError):
+        return None
+    if pixels.dtype != np.uint8:
+        pixels = (unit_range(pixels).clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(pixels)

@@ -1,0 +1,69 @@
+"""Results that a run has saved, as JSON or JSON Lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from percept_cli.errors import PerceptError, shown
+from percept_cli.results import VERSION, Result, Settings, Summary
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The results of a run."""
+
+    file: Path
+    settings: Settings
+    results: tuple[Result, ...]
+    summary: Summary
+
+
+def read_saved(file: Path) -> Saved:
+    """A run's results; PerceptError for a file that holds none, or not all of them."""
+    name = shown(file)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PerceptError(f"{name}: cannot be read ({error.strerror}): check the path") from error
+    except UnicodeDecodeError as error:
+        raise PerceptError(f"{name}: not UTF-8: give results that percept wrote") from error
+    try:
+        document = _document(text)
+        if document["version"] != VERSION:
+            raise PerceptError(
+                f"{name}: results of version {document['version']}, not {VERSION}: make them again"
+            )
+        settings = Settings.of(document["settings"])
+        results = tuple(_beside(file, Result.of(pair)) for pair in document["pairs"])
+        summary = Summary.over(results)
+        summary.complete = document["summary"]["complete"]
+        summary.verdict = document["summary"]["verdict"]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise PerceptError(
+            f"{name}: no results of percept: give what --json or --output wrote"
+        ) from error
+    return Saved(file, settings, results, summary)
+
+
+def _document(text: str) -> dict[str, Any]:
+    """A document of one piece, from one or from JSON Lines with their closing line."""
+    try:
+        document: dict[str, Any] = json.loads(text)
+    except ValueError:
+        *pairs, closing = (json.loads(line) for line in text.splitlines() if line)
+        return {**closing, "pairs": pairs}
+    return document if "pairs" in document else {**document, "pairs": []}
+
+
+def _beside(file: Path, result: Result) -> Result:
+    """The result with its files found from here, or else from where its JSON file lies."""
+    names = ("reference", "candidate", "heatmap", "overlay")
+    moved: dict[str, Any] = {}
+    for name in names:
+        path = getattr(result, name)
+        if path and not Path(path).exists() and (file.parent / path).exists():
+            moved[name] = shown(file.parent / path)
+    return replace(result, **moved)

@@ -1,0 +1,166 @@
+"""Results as a page that opens from disk: one HTML file, with its pictures in folders beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from urllib.parse import quote
+
+from PIL import Image
+
+from percept_cli.errors import OutputError, shown
+from percept_cli.outputs.report_page import page_of
+from percept_cli.results import Result, Settings, Summary
+
+PAGE = "index.html"
+GENERATOR = '<meta name="generator" content="percept">'
+"""What tells a page of ours, which may be written over, from another one."""
+
+PREVIEW = 720
+"""Side of the square that has as many pixels as the pictures that stand in for originals."""
+MOST_WEBP = 16383
+"""Most pixels along a side of a WebP file."""
+THUMBNAIL = 96
+"""Most pixels along a side of the pictures in the list."""
+
+SHOWN_BY_BROWSERS = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+OURS = re.compile(r"[0-9a-f]{20}\.\w+")
+"""Names of the files beside the page: a hash of what they hold, so that none is there twice."""
+
+Decode = Callable[[str], "Image.Image | None"]
+"""The picture of an image file as it was compared, or None if it cannot be had."""
+
+
+@dataclass
+class Report:
+    """Writes the page of a run, `folder`/index.html; OutputError if it cannot be written.
+
+    The page links the originals, or with `copy` has its own of all images that differ.
+    """
+
+    folder: Path
+    decode: Decode
+    copy: bool = False
+    _written: set[str] = field(default_factory=set)
+
+    def write(self, results: Sequence[Result], summary: Summary, settings: Settings) -> None:
+        """Write the page and its pictures, and remove those of an earlier page."""
+        with failures(self.folder):
+            check_free(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                pictures = list(pool.map(self._pictures, results))
+            page = page_of(results, pictures, summary, settings)
+            (self.folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
+            self._remove_others()
+
+    def _pictures(self, result: Result) -> dict[str, str | None]:
+        """URLs of a pair's pictures, relative to the page."""
+        found: dict[str, str | None] = {"overlay": None, "heatmap": None, "thumbnail": None}
+        same = result.status == "identical"
+        for side in ("reference", "candidate"):
+            file = getattr(result, side)
+            if file and not (same and side == "reference"):
+                picture = self.decode(file)
+                if picture:
+                    found[side] = self._preview(picture)
+                    found["thumbnail"] = self._thumbnail(picture)
+                    found[f"{side}_original"] = self._original(file, copied=self.copy and not same)
+        if same and "candidate" in found:
+            found["reference"] = found["candidate"]
+            found["reference_original"] = self._original(result.reference or "", copied=False)
+        if overlay := _overlay(result):
+            found["overlay"] = self._kept(overlay, ".webp")
+        elif result.heatmap and (picture := self.decode(result.heatmap)):
+            found["heatmap"] = self._preview(picture)
+        return found
+
+    def _preview(self, picture: Image.Image) -> str:
+        """As many pixels as a square of that side, so that long pages keep some width."""
+        width, height = picture.size
+        factor = min(1.0, PREVIEW / math.sqrt(width * height), MOST_WEBP / max(width, height))
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        return self._kept(encoded(picture.resize(size, Image.Resampling.BICUBIC)), ".webp")
+
+    def _thumbnail(self, picture: Image.Image) -> str:
+        small = picture.copy()
+        small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+        return self._kept(encoded(small), ".webp")
+
+    def _original(self, file: str, *, copied: bool) -> str | None:
+        path = Path(file)
+        if path.suffix.lower() not in SHOWN_BY_BROWSERS or not path.is_file():
+            return None
+        if copied:
+            return self._kept(path.read_bytes(), path.suffix.lower(), "originals")
+        try:
+            return quote(PurePath(os.path.relpath(path, self.folder)).as_posix())
+        except ValueError:  # On another drive.
+            return path.resolve().as_uri()
+
+    def _kept(self, content: bytes, suffix: str, folder: str = "pictures") -> str:
+        """Write a file beside the page; its URL."""
+        url = keep(self.folder, content, suffix, folder)
+        self._written.add(url)
+        return url
+
+    def _remove_others(self) -> None:
+        for folder in ("pictures", "originals"):
+            for file in (self.folder / folder).glob("*"):
+                if OURS.fullmatch(file.name) and f"{folder}/{file.name}" not in self._written:
+                    file.unlink()
+
+
+def _overlay(result: Result) -> bytes | None:
+    """The map alone, if its file is still there and holds a picture of ours."""
+    if not result.overlay or not os.path.isfile(result.overlay):
+        return None
+    content = Path(result.overlay).read_bytes()
+    return content if content[8:12] == b"WEBP" else None
+
+
+def check_free(folder: Path) -> None:
+    """OutputError if a report in that folder would replace something else."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"cannot write a report to {shown(folder)}: it is a file: name a folder")
+    page = folder / PAGE
+    if page.exists() and GENERATOR not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
+        raise OutputError(
+            f"cannot write a report to {shown(folder)}: its {PAGE} is not percept's: "
+            "name another folder"
+        )
+
+
+@contextmanager
+def failures(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing below a folder into an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot write a report to {shown(folder)}: {reason}") from error
+
+
+def keep(folder: Path, content: bytes, suffix: str, below: str = "pictures") -> str:
+    """Write a file of a report under the hash of its content; its path in the report."""
+    name = f"{hashlib.sha256(content).hexdigest()[:20]}{suffix}"
+    file = folder / below / name
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return f"{below}/{name}"
+
+
+def encoded(picture: Image.Image) -> bytes:
+    """The picture as WebP, in few bytes."""
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=80, method=2)
+    return stream.getvalue()

@@ -1,0 +1,102 @@
+"""`--report` of check and compare, and `percept report` from saved results."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import SAMPLES, Run
+
+FAST = ("--layers=conv1_1", "--peak-threshold=0.1")
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path) -> None:
+    """One changed image, one equal one, one without a candidate."""
+    for folder in ("base", "new"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(SAMPLES / "references/coffee.png", tmp_path / folder)
+    shutil.copy(SAMPLES / "references/dashboard.png", tmp_path / "base")
+    shutil.copy(SAMPLES / "edit-2/dashboard.png", tmp_path / "new")
+    shutil.copy(SAMPLES / "references/article.png", tmp_path / "base")
+
+
+def data_of(folder: Path) -> list[dict[str, object]]:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    pairs: list[dict[str, object]] = json.loads(page.split('id="data">')[1].split("</script>")[0])[
+        "pairs"
+    ]
+    return pairs
+
+
+def test_the_report_can_be_built_again_from_saved_results(percept: Run, tmp_path: Path) -> None:
+    done = percept("check", "base", "new", *FAST, "--report=report", "--json=r.json")
+    assert done.returncode == 1 and "percept: report: report/index.html" in done.stderr
+    article, coffee, dashboard = data_of(tmp_path / "report")
+    assert (article["status"], coffee["status"]) == ("missing", "identical")
+    assert dashboard["approve"] == "percept approve base new dashboard.png"
+    pictures = dashboard["pictures"]
+    assert isinstance(pictures, dict)
+    for name in ("reference", "candidate", "overlay", "thumbnail", "candidate_original"):
+        assert (tmp_path / "report" / pictures[name]).is_file()
+    again = percept("report", "r.json", "--output=again")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert _contents(tmp_path / "again") == _contents(tmp_path / "report")
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_compare_reports_too_and_from_json_lines(percept: Run, tmp_path: Path) -> None:
+    flags = ("--layers=conv1_1", "--report=report", "--output=r.jsonl", "--allow-unpaired")
+    done = percept("compare", "base", "new", *flags)
+    assert done.returncode == 0, done.stderr
+    assert [pair["status"] for pair in data_of(tmp_path / "report")] == [
+        "missing", "identical", "compared",
+    ]  # fmt: skip
+    assert percept("report", "r.jsonl", "--output=again").returncode == 0
+    assert data_of(tmp_path / "again") == data_of(tmp_path / "report")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read (No such file or directory): check the path"),
+        (b"{", "no results of percept"),
+        (b"[1]", "no results of percept"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b'{"version": 9}', "results of version 9"),
+    ],
+)
+def test_what_holds_no_results_is_one_clear_line(
+    percept: Run, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "r.json").write_bytes(content)
+    done = percept("report", "r.json")
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and message in done.stderr
+    assert not (tmp_path / "percept-report").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--report=new",), "is among what is compared"),
+        (("--report=new/report",), "is among what is compared"),
+        (("--report-copy",), "name the folder with --report DIR"),
+        (("--report=site",), "its index.html is not percept's"),
+    ],
+)
+def test_a_report_replaces_nothing_else(
+    percept: Run, tmp_path: Path, arguments: tuple[str], message: str
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/index.html").write_text("mine")
+    done = percept("check", "base", "new", *arguments)
+    assert done.returncode in (2, 3) and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and message in done.stderr
+    assert (tmp_path / "site/index.html").read_text() == "mine"

@@ -85,7 +85,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_kind(percept_snapshot, kind):
     percept_snapshot(KINDS[kind])
-    percept_snapshot(KINDS[kind], name="again " + kind)
+    percept_snapshot(KINDS[kind], name="again")
 
 def test_figure(percept_snapshot):
     pytest.importorskip("matplotlib")
@@ -97,7 +97,10 @@ def test_every_kind_of_image_is_taken_also_by_several_workers(tmp_path: Path) ->
     code, output = session(tmp_path, KINDS, "--percept-update", "-n2")
     assert code == 0, output
     folder = tmp_path / "baselines/test_page"
-    whole = {(folder / f"{kind}.png").read_bytes() for kind in ("test_kind-array", "again-tensor")}
+    whole = {
+        (folder / f"{kind}.png").read_bytes()
+        for kind in ("test_kind-array", "test_kind-tensor.again")
+    }
     assert len(whole) == 1
     code, output = session(tmp_path, KINDS, "-n2")
     assert code == 0 and "failed" not in output
@@ -131,3 +134,34 @@ def test_a_threshold_that_means_nothing_is_said(tmp_path: Path) -> None:
     loose = ONE.replace("PICTURE)", "PICTURE, threshold='loose')")
     code, output = session(tmp_path, loose, SPOILT="1")
     assert code == 1 and "peak threshold 'loose': give a number" in output
+
+
+ALIKE = """
+import pytest
+
+class TestA:
+    def test_it(self, percept_snapshot):
+        percept_snapshot(PIXELS)
+
+class TestB:
+    def test_it(self, percept_snapshot):
+        percept_snapshot(255 - PIXELS)
+
+@pytest.mark.parametrize("name", ["a/b", "a-b", "a b"])
+def test_names(percept_snapshot, name):
+    percept_snapshot(PIXELS[:, : 100 + ord(name[1])], "home")
+"""
+
+
+def test_no_two_tests_share_a_baseline(tmp_path: Path) -> None:
+    assert session(tmp_path, ALIKE, "--percept-update")[0] == 0
+    assert len(list((tmp_path / "baselines/test_page").iterdir())) == 5
+    assert session(tmp_path, ALIKE)[0] == 0
+
+
+def test_bytes_that_are_no_image_are_never_accepted(tmp_path: Path) -> None:
+    for content in ('b""', 'b"<html>"'):
+        code = f"\ndef test_it(percept_snapshot):\n    percept_snapshot({content})\n"
+        status, output = session(tmp_path, code, "--percept-update")
+        assert status == 1 and "not an image of a kind Pillow reads" in output
+    assert not (tmp_path / "baselines").exists()

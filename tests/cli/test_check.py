@@ -142,7 +142,7 @@ def test_single_images_have_settings_of_their_own(percept: Run, folders: tuple[P
     assert coffee["failures"][0].startswith("conv1_1 ")
     assert coffee["thresholds"] == {"peak": 5.0, "total": None, "layers": {"conv1_1": 1e-6}}
     assert dashboard["overrides"] == {"ignore": ["40,60,31,21"]}
-    config.write_text('[images."dahsboard.png"]\nblur = 2\n')
+    config.write_text('[images."dahsboard.png"]\nthreshold = 2\n')
     wrong = percept("check", *folders)
     assert wrong.returncode == 2 and "did you mean 'dashboard.png'" in wrong.stderr
 
@@ -203,13 +203,14 @@ def test_json_and_junit_say_what_the_table_says(percept: Run, folders: tuple[Pat
         (("--tolerance=9",), "--tolerance 9: give 0 to 8"),
         (("--json=base/coffee.png",), "is among what is compared and would be overwritten"),
         (("--json=nowhere/r.json",), "no such folder"),
+        (("--json=r", "--junit=r"), "r is named for two outputs"),
     ],
 )
 def test_wrong_usage_compares_nothing(
     percept: Run, folders: tuple[Path, Path], arguments: tuple[str, ...], message: str
 ) -> None:
     done = percept("check", *folders, *arguments)
-    assert done.returncode in (2, 3) and done.stdout == ""
+    assert done.returncode == (3 if "no such folder" in message else 2) and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and message in done.stderr
 
 
@@ -231,8 +232,8 @@ def test_calibration_writes_what_check_then_reads(percept: Run, folders: tuple[P
     assert config.read_text().startswith("# Ours.\npeak-threshold = 0.")
     assert percept("check", base, new).returncode == 0
     assert percept("check", base, changed).returncode == 1
-    overlap = percept("calibrate", base, changed, "--different", base, new)
-    assert "the two overlap: at" in overlap.stdout
+    wrong = percept("calibrate", base, changed, "--different", base, new)
+    assert wrong.returncode == 2 and "no threshold tells them apart" in wrong.stderr
 
 
 def test_calibration_of_identical_pairs_is_an_error(percept: Run) -> None:
@@ -256,3 +257,42 @@ def test_github_gets_annotations_and_a_summary_and_results_stay_clean(
     actions["GITHUB_STEP_SUMMARY"] = str(tmp_path)
     broken = percept("check", *folders, *flags, **actions)
     assert broken.returncode == 3 and "cannot write the job summary" in broken.stderr
+
+
+def test_a_single_missing_candidate_fails_and_two_missing_files_are_wrong_usage(
+    percept: Run, folders: tuple[Path, Path]
+) -> None:
+    gone = percept("check", folders[0] / "coffee.png", "nowhere.png")
+    assert gone.returncode == 1 and "MISSING" in gone.stdout
+    assert percept("check", "nowhere.png", "nowhere.png").returncode == 2
+
+
+def test_a_new_file_that_is_no_image_is_an_error_even_where_new_ones_are_allowed(
+    percept: Run, folders: tuple[Path, Path]
+) -> None:
+    (folders[1] / "tea.png").write_bytes(b"x")
+    done = percept("check", *folders, "--allow-new", "--junit=r.xml")
+    assert done.returncode == 3 and "not an image" in done.stderr
+
+
+def test_an_incomplete_check_is_not_green_in_junit(
+    percept: Run, folders: tuple[Path, Path]
+) -> None:
+    empty = folders[0].parent / "empty"
+    empty.mkdir()
+    assert percept("check", empty, folders[1], "--allow-new", "--junit=r.xml").returncode == 3
+    (suite,) = junitparser.JUnitXml.fromfile(str(empty.parent / "r.xml"))
+    assert suite.errors == 1 and suite.tests == 4
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a~b"])
+def test_a_variant_needs_a_plain_name(percept: Run, folders: tuple[Path, Path], name: str) -> None:
+    change(folders[1] / "coffee.png")
+    done = percept("approve", *folders, "--variant", name)
+    assert done.returncode == 2 and "give a name without / and ~" in done.stderr
+
+
+def test_a_failure_by_total_says_where_as_well(percept: Run, folders: tuple[Path, Path]) -> None:
+    change(folders[1] / "dashboard.png")
+    done = percept("check", *folders, "--threshold=0.001", "--peak-threshold=5")
+    assert done.returncode == 1 and "  at " in done.stdout

@@ -61,6 +61,17 @@ def test_pruning_removes_baselines_without_candidate(tmp_path: Path) -> None:
     assert [path.name for path in baseline.iterdir()] == ["coffee.png"]
 
 
+def test_pruning_takes_the_variants_along(tmp_path: Path) -> None:
+    baseline, candidate = tmp_path / "b", tmp_path / "c"
+    approve(baseline, REFERENCES)
+    approve(baseline, CHANGED, "coffee*", variant="mac")
+    approve(candidate, REFERENCES, "[!c]*")
+    removed = approve(baseline, candidate, prune=True)
+    assert [name for name, action in removed.items() if action == "removed"] == [
+        "chelsea.png", "coffee.png", "coffee~mac.png",
+    ]  # fmt: skip
+
+
 def test_a_baseline_of_another_suffix_is_replaced(tmp_path: Path) -> None:
     approve(tmp_path, REFERENCES, "coffee*")
     actions = approve(tmp_path, SAMPLES / "jpeg-1", "coffee*")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from percept_cli.gate.baselines import checked_pairs, variant_name
+from percept_cli.gate.baselines import checked_pairs, matches, variant_name
 
 
 def files(folder: Path, *names: str) -> Path:
@@ -28,7 +28,9 @@ def paired(baseline: Path, candidate: Path) -> list[tuple[str, str | None, str |
         (("a.png", "a~mac.png"), ("a.png",),
          [("a.png", "a.png", "a.png"), ("a.png", "a~mac.png", "a.png")]),
         (("a~mac.png",), ("a.png",), [("a.png", "a~mac.png", "a.png")]),
-        (("a.png", "a~mac.png"), (), [("a.png", "a.png", None)]),
+        (("a.png", "a~mac.png"), (), [("a.png", "a.png", None), ("a.png", "a~mac.png", None)]),
+        (("a.png", "a.jpg", "a~mac.jpg"), ("a.png",),
+         [("a.jpg", "a.jpg", None), ("a.jpg", "a~mac.jpg", None), ("a.png", "a.png", "a.png")]),
         (("a.png",), ("a.png", "a~mac.png"),
          [("a.png", "a.png", "a.png"), ("a~mac.png", None, "a~mac.png")]),
         (("a~mac.png",), ("a~mac.png",), [("a~mac.png", "a~mac.png", "a~mac.png")]),
@@ -65,3 +67,16 @@ def test_a_single_baseline_has_variants_beside_it(tmp_path: Path) -> None:
 
 def test_a_variant_has_its_name_before_the_suffix() -> None:
     assert variant_name("a/home.png", "mac") == str(Path("a/home~mac.png"))
+
+
+def test_a_single_baseline_may_have_brackets_in_its_name(tmp_path: Path) -> None:
+    left = files(tmp_path / "l", "a[1].png", "a[1]~mac.png", "a1~win.png")
+    right = files(tmp_path / "r", "a[1].png")
+    assert [reference for _, reference, _ in paired(left / "a[1].png", right / "a[1].png")] == [
+        "a[1].png", "a[1]~mac.png",
+    ]  # fmt: skip
+
+
+def test_globs_match_paths_with_any_separator() -> None:
+    assert matches("charts/pie.png", "charts/*") and matches("pie.png", "*.png")
+    assert not matches("charts/pie.png", "pie.png")

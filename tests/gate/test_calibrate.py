@@ -80,6 +80,23 @@ def test_writing_makes_a_file_or_a_table_of_pyproject(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "percept.toml").write_text("= broken")
-    with pytest.raises(PerceptError, match=r"percept.toml: not readable as TOML"):
+    with pytest.raises(PerceptError, match=r"percept.toml: cannot be changed as TOML"):
         write_thresholds(tmp_path / "percept.toml", "threshold", 0.5, {})
     assert (tmp_path / "percept.toml").read_text() == "= broken"
+
+
+def test_scores_the_wrong_way_round_are_an_error() -> None:
+    with pytest.raises(PerceptError, match="no threshold tells them apart"):
+        proposed([1.0, 2.0], [0.1, 0.2])
+
+
+@pytest.mark.parametrize("text", ['images."x".blur = 2\n', 'images = {"x" = {blur = 2}}\n'])
+def test_a_form_of_toml_that_takes_no_tables_is_refused_and_left(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "percept.toml"
+    file.write_text(text)
+    try:
+        write_thresholds(file, "threshold", 0.5, {"y": 0.25})
+    except PerceptError as error:
+        assert "cannot be changed as TOML" in str(error) and file.read_text() == text
+    else:
+        assert tomlkit.parse(file.read_text()).unwrap()["images"]["y"]["threshold"] == 0.25

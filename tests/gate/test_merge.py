@@ -21,6 +21,7 @@ SETTINGS = Settings(
     distance="unit",
     blur=1.0,
     tolerance=1,
+    floor=0.0,
     scale=None,
     resize="none",
     background="white",

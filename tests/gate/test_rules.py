@@ -102,3 +102,39 @@ def test_a_glob_that_matches_nothing_is_an_error_with_the_nearest_name() -> None
     with pytest.raises(PerceptError, match=r"matches no image: did you mean 'charts/pie.png'\?"):
         made.check_used(["home.png", "charts/pie.png"])
     made.check_used(["chart/a.png"])
+
+
+def test_flags_win_over_another_preset_too() -> None:
+    made = rules(
+        {"photos/*": {"preset": "photo", "peak-threshold": 1}},
+        base={"blur": 3.0, "layers": "conv1_1", "peak-threshold": 1},
+        fixed={"blur", "layers"},
+    )
+    options = made.recipe_for("photos/a.png").options
+    assert (options.distance, options.blur, options.layers) == ("l2", 3.0, ("conv1_1",))
+
+
+def test_layers_of_an_image_drop_what_the_run_says_of_others() -> None:
+    made = rules(
+        {"a*": {"layers": ["conv1_1"]}},
+        base={
+            "layer-weight": {"conv3_1": 3.0},
+            "layer-threshold": {"conv3_1": 0.1},
+            "peak-threshold": 1,
+        },
+    )
+    assert made.recipe_for("a.png").options.layer_weights == {"conv1_1": 1.0}
+    assert made.recipe_of_others.thresholds.layers == {"conv3_1": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("blur", "1"), ("tolerance", 1.5), ("threshold", True), ("raw", "no"), ("layers", 5),
+        ("layers", [1]), ("layer-threshold", 3), ("layer-weight", {"conv1_1": "x"}),
+        ("preset", ["a"]), ("ignore", 3), ("peak-threshold", [1]),
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_type_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(PerceptError, match=rf'images."a": {key} = .*: give '):
+        rules({"a": {key: value}})

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from percept_cli.errors import PerceptError
-from percept_cli.inputs.ignore import GREY, beside, region_of, without
+from percept_cli.inputs.ignore import GREY, beside, check_regions, region_of, without
 from percept_cli.inputs.images import Picture
+from percept_cli.scoring.load import load
+from percept_cli.scoring.options import Options
 
 EIGHT_BIT = Picture(np.full((6, 8, 3), 7, np.uint8))
 DEEP = Picture(np.full((6, 8, 3), 0.25, np.float32))
@@ -39,7 +41,7 @@ def test_light_pixels_of_a_mask_are_ignored(tmp_path: Path) -> None:
 
 
 def test_the_pictures_themselves_stay_as_they_are() -> None:
-    without((EIGHT_BIT, EIGHT_BIT), ("0,0,8,6",), 1000)
+    without((EIGHT_BIT, EIGHT_BIT), ("0,0,8,5",), 1000)
     assert (EIGHT_BIT.pixels == 7).all()
 
 
@@ -64,3 +66,26 @@ def test_a_mask_is_looked_for_beside_the_configuration() -> None:
     assert beside("1, 2,3,4", file) == "1, 2,3,4"
     assert beside([1, 2, 3, 4], file) == "1,2,3,4"
     assert beside("masks/a.png", file) == str(Path("/some/masks/a.png"))
+
+
+def test_ignoring_everything_is_an_error() -> None:
+    for check in (lambda: grey_pixels("0,0,99,99"), lambda: check_regions(["0,0,8,6"], (8, 6), 99)):
+        with pytest.raises(PerceptError, match="all of the image is ignored"):
+            check()
+
+
+def test_a_region_grows_by_what_resizing_spread() -> None:
+    (picture,) = without((EIGHT_BIT,), ("3,3,1,1",), 1000, spread=1)
+    assert (picture.pixels[2:5, 2:5] == GREY).all() and (picture.pixels == GREY).sum() == 27
+
+
+@pytest.mark.parametrize("size", [(40, 30), (200, 150)])
+def test_what_is_ignored_stays_so_after_resizing(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (60, 80, 3), np.uint8) for _ in range(2)]
+    images[1][:] = images[0]
+    images[1][20:40, 30:50] = 255 - images[0][20:40, 30:50]
+    box = [round(n * size[0] / 80) for n in (30, 20, 20, 20)]
+    resize = "{}x{}".format(*size)
+    options = Options(resize=resize, ignore=(",".join(map(str, box)),))
+    assert load(*images, options).pictures is None

@@ -261,11 +261,13 @@ def _rectified(strips: Iterator[Strip]) -> Iterator[Strip]:
 def _rectify(f: Tensor, d: Tensor, out: tuple[Tensor, Tensor]) -> None:
     """relu(f) and relu(f + d) − relu(f) into `out`.
 
-    Where f > 0 the change is max(d, −f), elsewhere max(f + d, 0).
+    Where f > 0 the change is max(d, −f), elsewhere max(f + d, 0): both are
+    max(min(f, 0) + d, −relu(f)), computed in place, since fresh memory costs more than arithmetic.
     """
-    torch.clamp_min(f, 0, out=out[0])
-    torch.neg(out[0], out=out[1])
-    torch.maximum(f.clamp_max(0).add_(d), out[1], out=out[1])
+    rectified, change = out
+    torch.clamp_min(f, 0, out=rectified)
+    torch.clamp_max(f, 0, out=change).add_(d).neg_()
+    torch.minimum(change, rectified, out=change).neg_()
 
 
 def _pooled(strips: Iterator[Strip]) -> Iterator[Strip]:
@@ -310,7 +312,8 @@ def _larger(f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor) -> tuple[Ten
     max(f + d, f' + d') − max(f, f'), with nothing large left to subtract.
     """
     largest = torch.maximum(f, other_f)
-    return largest, torch.maximum(f - largest + d, other_f - largest + other_d)
+    change, other_change = (f - largest).add_(d), (other_f - largest).add_(other_d)
+    return largest, torch.maximum(change, other_change, out=change)
 
 
 def _fully_connected(

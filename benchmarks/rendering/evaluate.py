@@ -87,11 +87,12 @@ class Study:
         return flagged
 
 
-def percept(pairs: Sequence[Pair], preset: str, figure: str = "peak") -> list[float]:
-    """Peaks, or totals, of a preset."""
+def percept(pairs: Sequence[Pair], preset: str) -> tuple[Scores, Scores]:
+    """Peaks and totals of a preset."""
     images = [Images(pair.reference, pair.candidate, str(pair.candidate)) for pair in pairs]
     scored = Scorer(Options.of(preset, resize="none")).score(images)
-    return [float(getattr(one.result, figure)) for _, one in scored]
+    both = np.array([(one.result.peak, one.result.total) for _, one in scored], float)
+    return both[:, 0], both[:, 1]
 
 
 def best(study: Study, made: Callable[[float, bool], list[float]]) -> tuple[str, Scores]:
@@ -108,11 +109,9 @@ def best(study: Study, made: Callable[[float, bool], list[float]]) -> tuple[str,
 def all_scores(study: Study, node_folder: str) -> dict[str, Scores]:
     """Each tool's scores of all pairs."""
     pairs, program = study.pairs, shutil.which("odiff") or "odiff"
-    scores = {
-        "percept, rendering, peak": np.array(percept(pairs, "rendering")),
-        "percept, photo, peak": np.array(percept(pairs, "photo")),
-        "percept, photo, total": np.array(percept(pairs, "photo", "total")),
-    }
+    scores: dict[str, Scores] = {}
+    scores["percept, rendering, peak"], _ = percept(pairs, "rendering")
+    scores["percept, photo, peak"], scores["percept, photo, total"] = percept(pairs, "photo")
     setting, found = best(study, lambda t, aa: odiff(pairs, program, t, antialiasing=aa))
     scores[f"odiff, {setting}"] = found
     setting, found = best(study, lambda t, aa: pixelmatch(pairs, node_folder, t, antialiasing=aa))

@@ -22,6 +22,9 @@ from percept_cli.scoring.score import Scored, Scorer
 
 BINS = 12
 
+NO_THRESHOLDS = ("--peak-threshold", "none", "--threshold", "0")
+"""Flags with which any settings may be measured: a threshold is what is looked for."""
+
 
 def calibrate(
     context: typer.Context,
@@ -87,7 +90,9 @@ def calibrate(
         }
         for kind, scores in known.items()
     }
-    proposals = {"": _proposal(others, "*")} | {one: _proposal(known, one) for one in globs}
+    proposals = {one: _proposal(known, one) for one in globs}
+    if others["same"] or not globs:
+        proposals[""] = _proposal(others, "*")
     for name, proposal in proposals.items():
         _show(name, proposal, "peak" if by_peak else "total")
     if write and talk.errors:
@@ -96,7 +101,7 @@ def calibrate(
         file = context.obj.file or Path("percept.toml")
         key = "peak-threshold" if by_peak else "threshold"
         found = {name: proposal.threshold for name, proposal in proposals.items()}
-        write_thresholds(file, key, found.pop(""), found)
+        write_thresholds(file, key, found.pop("", None), found)
         talk.note(f"written to {shown(file)}")
     raise typer.Exit(INCOMPLETE if talk.errors else 0)
 
@@ -106,7 +111,7 @@ def _check_context(context: typer.Context) -> typer.Context:
     assert context.parent
     group: Any = context.parent.command
     made: typer.Context = group.commands["check"].make_context(
-        "check", [".", "."], parent=context.parent
+        "check", [".", ".", *NO_THRESHOLDS], parent=context.parent
     )
     return made
 

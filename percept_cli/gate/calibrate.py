@@ -90,8 +90,12 @@ def _rounded(value: float, above: float, below: float) -> float:
     return value
 
 
-def write_thresholds(file: Path, key: str, threshold: float, by_glob: dict[str, float]) -> None:
+def write_thresholds(
+    file: Path, key: str, threshold: float | None, by_glob: dict[str, float]
+) -> None:
     """Set thresholds in percept.toml or pyproject.toml; all else stays as it is.
+
+    A `threshold` of None leaves the one for all images.
 
     Raises PerceptError for a file that is no TOML, OutputError if it cannot be written.
     """
@@ -100,12 +104,18 @@ def write_thresholds(file: Path, key: str, threshold: float, by_glob: dict[str, 
         table: Any = document
         if file.name == "pyproject.toml":
             table = document.setdefault("tool", {}).setdefault("percept", {})
-        table[key] = threshold
+        if threshold is not None:
+            table[key] = threshold
         for glob, value in by_glob.items():
             images = table.setdefault("images", tomlkit.table(is_super_table=True))
             images.setdefault(glob, tomlkit.table())[key] = value
         written = tomlkit.dumps(document)
-        _check_written(tomllib.loads(written), file, key, {"": threshold, **by_glob})
+        _check_written(
+            tomllib.loads(written),
+            file,
+            key,
+            by_glob | ({"": threshold} if threshold is not None else {}),
+        )
         write_at_once(written.encode(), file)
     except (TOMLKitError, ValueError, KeyError) as error:
         raise PerceptError(f"{shown(file)}: cannot be changed as TOML: {error}") from error

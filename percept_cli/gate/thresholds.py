@@ -28,8 +28,9 @@ def thresholds_of(
     text = str(peak) if peak is not None else "normal" if options.is_preset else None
     if text is None and total is None and not layers:
         raise PerceptError(
-            f"no threshold for preset {options.preset} with other choices: give --peak-threshold "
-            "or --threshold a number"
+            f"no threshold: normal is measured for the preset rendering alone, not for "
+            f"{options.preset} with other choices of layers, distance or the like: give "
+            "--peak-threshold or --threshold a number ('percept calibrate' proposes one)"
         )
     found = Thresholds(
         _peak(text or "none", options),

@@ -33,7 +33,7 @@ def test_names_stand_for_measured_peaks_of_the_preset_rendering() -> None:
         (RENDERING, {"layers": {"conv9_1": 1}}, "unknown layer 'conv9_1'"),
         (Options.of("photo"), {"peak": "normal"}, "measured for the preset rendering"),
         (Options.of("rendering", blur=2.0), {"peak": "normal"}, "measured for the preset"),
-        (Options.of("rendering", blur=2.0), {}, "no threshold for preset rendering with other"),
+        (Options.of("rendering", blur=2.0), {}, "not for rendering with other choices"),
         (Options.of("photo", distance="gram"), {"peak": "0.1"}, "gram of these layers has no peak"),
     ],
 )

@@ -103,7 +103,7 @@ def test_python_has_the_options_of_the_command() -> None:
     defaults = {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     fields = {field.name for field in dataclasses.fields(Options)}
     assert set(defaults) == fields
-    assert Options(**{**defaults, "layer_weights": {}}) == Options()
+    assert Options.of(**defaults) == Options()
     with pytest.raises(TypeError, match="unexpected keyword argument 'layer'"):
         percept_cli.compare(REFERENCE, CANDIDATE, layer="conv1_1")  # type: ignore[call-arg]
 

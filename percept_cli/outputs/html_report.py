@@ -132,6 +132,10 @@ def check_free(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"cannot write a report to {shown(folder)}: it is a file: name a folder")
     page = folder / PAGE
+    if folder.is_dir() and not page.exists() and any(p.is_file() for p in folder.iterdir()):
+        raise OutputError(
+            f"cannot write a report to {shown(folder)}: it holds other files: name a new folder"
+        )
     if page.exists() and GENERATOR not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
         raise OutputError(
             f"cannot write a report to {shown(folder)}: its {PAGE} is not percept's: "

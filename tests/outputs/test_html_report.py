@@ -173,6 +173,12 @@ def test_a_second_report_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "pictures" / "mine.webp").exists()
 
 
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "home.png").touch()
+    with pytest.raises(OutputError, match="it holds other files: name a new folder"):
+        written(tmp_path, list(RESULTS))
+
+
 def test_a_page_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<title>My site</title>")
     with pytest.raises(OutputError, match=r"its index.html is not percept's"):

@@ -636,6 +636,7 @@ function drawDetails(pair) {
     ["candidate", linked(pair, "candidate")],
     ["size", pair.width ? `${pair.width}×${pair.height}` : null],
     ["peak at", pair.peak_at ? pair.peak_at.join(",") : null],
+    ["floor", pair.floor ? pair.floor.toFixed(4) : null],
     ...pair.notes.map((note) => ["note", note]),
     ...overrides.map((text) => ["own setting", text]),
   ];

@@ -20,7 +20,7 @@ from percept_cli.network.distances import DISTANCES as ALL_DISTANCES
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.cells import Part, Sums, sums_for
 from percept_cli.scoring.devices import Capacity
-from percept_cli.scoring.meter import Meter
+from percept_cli.scoring.meter import Measurement, Meter
 from percept_cli.scoring.options import Options
 
 PAIRS = 200
@@ -48,7 +48,7 @@ def random_pair(rng: np.random.Generator) -> tuple[Pixels, Pixels]:
 
 
 class EveryDistance:
-    """Sums of one layer for all distances at once; where a layer's one distance is asked for, 0."""
+    """Sums of one layer for all distances at once."""
 
     def __init__(self, sums: dict[str, Sums]) -> None:
         self.sums = sums
@@ -57,10 +57,6 @@ class EveryDistance:
         """Count it for each distance."""
         for each in self.sums.values():
             each.add(f, d, part)
-
-    def distance(self, scale: float) -> float:  # noqa: ARG002
-        """Nothing: the sums themselves are looked at."""
-        return 0.0
 
 
 class ExactMeter(Meter):
@@ -81,6 +77,10 @@ class ExactMeter(Meter):
             for name in LAYERS_THROUGH_POOL5
         }
         return pair._replace(sums=self.last)
+
+    def _finished(self, sums: Any) -> Measurement:  # noqa: ARG002
+        """Nothing: the sums themselves are looked at."""
+        return Measurement({}, 0.0, None)
 
     def distances(self) -> dict[tuple[str, str], float]:
         """Distance and layer → what the last pair came to, unscaled."""

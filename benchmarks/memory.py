@@ -10,7 +10,7 @@ import time
 import numpy as np
 from measuring import machine, table
 
-SIZES = ((1920, 1080), (3446, 10728))
+SIZES = ((1920, 1080), (3446, 10728), (12000, 12500))
 
 
 def peak(width: int, height: int) -> None:

@@ -9,11 +9,21 @@ from percept_cli.errors import PerceptError
 from percept_cli.network.layers import chosen
 
 if TYPE_CHECKING:
-    from percept_cli.network.loss import PerceptualLoss
+    from percept_cli.network.loss import PerceptualLoss, StyleLoss, total_variation
     from percept_cli.results import Result
     from percept_cli.scoring.load import Source
 
-__all__ = ["PerceptError", "PerceptualLoss", "__version__", "compare"]
+LOSSES = ("PerceptualLoss", "StyleLoss", "total_variation")
+"""What torch is imported for, when it is asked for."""
+
+__all__ = [
+    "PerceptError",
+    "PerceptualLoss",
+    "StyleLoss",
+    "__version__",
+    "compare",
+    "total_variation",
+]
 
 
 def compare(
@@ -73,10 +83,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "PerceptualLoss":
-        from percept_cli.network.loss import PerceptualLoss
+    if name in LOSSES:
+        from percept_cli.network import loss
 
-        return PerceptualLoss
+        return getattr(loss, name)
     if name == "__version__":
         from importlib import metadata
 

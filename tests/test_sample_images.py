@@ -11,7 +11,7 @@ from conftest import REFERENCES, SAMPLES
 from make import DISTORTIONS, STRENGTHS, distort
 from PIL import Image
 
-from percept_cli.network.distances import DISTANCES, layer_distance
+from percept_cli.network.distances import DISTANCES
 from percept_cli.network.layers import DEFAULT_LAYERS
 from percept_cli.network.scales import scales_of
 from percept_cli.network.vgg import VGG19
@@ -52,7 +52,8 @@ def test_distances_rise_with_the_strength_of_a_distortion(reference: Path, disto
         for layer, feature in network.features(images, DEFAULT_LAYERS):
             f, g = feature[:1].expand_as(feature[1:]), feature[1:]
             for name, distance in DISTANCES.items():
-                totals[name] += layer_distance(distance, f, g - f, scales[layer])
+                sums = distance.sums(f, g - f)
+                totals[name] += distance.finished(sums, f[0, 0].numel(), scales[layer])
     for name, total in totals.items():
         if (name, distortion) not in BLIND:
             assert 0 < total[0] < total[1] < total[2], name

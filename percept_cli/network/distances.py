@@ -40,6 +40,23 @@ class Distance:
         assert self.size is not None
         return self.size(self.change(f, d))
 
+    def sums(self, f: Tensor, d: Tensor) -> Tensor:
+        """What adds up over positions: feature and change, N×C×H×W → N, or N×C×C for `gram`."""
+        f, d = at_least_float32(f), at_least_float32(d)
+        return gram_change(f, d) if self.size is None else self.difference(f, d).sum((1, 2))
+
+    def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
+        """A layer's distance for each of N images, >= 0, from the sums over its positions.
+
+        The number of positions is one for all images or N. Differentiable, also at 0.
+        """
+        unscaled = scale**self.scale_power
+        if self.size is None:
+            norm = safe_sqrt(sums.square().sum((1, 2)))
+            return norm / (sums.shape[1] * positions) / unscaled
+        mean = sums / positions / unscaled
+        return safe_sqrt(mean) if self.root else mean
+
     def tolerant_difference(self, f: Tensor, d: Tensor, tolerance: int) -> Tensor:
         """Each position's difference from the nearest of the other image's features around it.
 
@@ -127,6 +144,12 @@ def distance_named(name: str) -> Distance:
     return DISTANCES[name]
 
 
+def gram(f: Tensor) -> Tensor:
+    """Gram matrix of a feature, unnormalised: N×C×H×W → N×C×C."""
+    f = f.flatten(2)
+    return f @ f.transpose(1, 2)
+
+
 def gram_change(f: Tensor, d: Tensor) -> Tensor:
     """Change of the Gram matrix, unnormalised: feature and change, N×C×H×W → N×C×C."""
     f, d = f.flatten(2), d.flatten(2)
@@ -143,13 +166,3 @@ def safe_sqrt(x: Tensor) -> Tensor:
     """Square root whose gradient is 0, not infinite, at 0."""
     positive = x > 0
     return x.where(positive, 1).sqrt().where(positive, 0)
-
-
-def layer_distance(distance: Distance, f: Tensor, d: Tensor, scale: float) -> Tensor:
-    """A layer's distance for each of N images: feature and change, N×C×H×W → N, differentiable."""
-    f, d = at_least_float32(f), at_least_float32(d)
-    if distance.size is None:
-        norm = safe_sqrt(gram_change(f, d).square().sum((1, 2)))
-        return norm / f[0].numel() / scale**distance.scale_power
-    mean = distance.difference(f, d).mean((1, 2)) / scale**distance.scale_power
-    return safe_sqrt(mean) if distance.root else mean

@@ -1,35 +1,168 @@
-"""The perceptual distance as a loss to train with: the numbers that `percept compare` reports."""
+"""Losses to train with: the perceptual distance that `percept compare` reports, and style's.
+
+L(x, y) = Σᵢ wᵢ·dᵢ(x, y) / Σᵢ wᵢ, where dᵢ is the distance of the features of layer i.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from percept_cli.errors import PerceptError
-from percept_cli.network.distances import distance_named, layer_distance
-from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS, chosen, weighted
+from percept_cli.network.bands import sums_over
+from percept_cli.network.distances import at_least_float32, distance_named, gram, safe_sqrt
+from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS, Layer, chosen, weighted
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
 
 ROUNDING = 1e-3
-"""How far beyond [0, 1] a value may lie: half precision rounds that much."""
+"""How far beyond the range a value may lie, as a share of it: half precision rounds that much."""
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""The layers that Gatys et al. 2016 match the style in."""
 
 
-class PerceptualLoss(nn.Module):
+REDUCTIONS = ("mean", "sum", "none")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A target's features, computed once for many inputs; no gradient reaches it."""
+
+    images: Tensor
+    """N×3×H×W in [0, 1]: what the network saw."""
+    features: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Style:
+    """Gram matrices of one or more images' layers, each divided by the feature's size, N×C×C."""
+
+    grams: Mapping[str, Tensor]
+
+
+class _Loss(nn.Module):
+    """Weighted mean over layers of a distance between two batches of images, and its options."""
+
+    def __init__(
+        self,
+        layers: Sequence[str],
+        layer_weights: Mapping[str, float] | None,
+        distance: str,
+        raw: bool,
+        weights: str,
+        reduction: str,
+        resize: int | tuple[int, int] | None,
+        input_range: tuple[float, float],
+        check_range: bool,
+        checkpointing: bool,
+    ) -> None:
+        super().__init__()
+        names = chosen(layers)
+        if len(input_range) != 2 or not input_range[0] < input_range[1]:
+            raise PerceptError(f"input_range {input_range}: give the least value and the largest")
+        self.layer_weights = weighted(names, layer_weights or {})
+        self.distance = distance_named(distance)
+        self.reduction = _checked_reduction(reduction)
+        self.resize = (resize, resize) if isinstance(resize, int) else resize
+        self.input_range = input_range
+        self.check_range = check_range
+        self.checkpointing = checkpointing
+        loaded = load(weights)
+        self.network = VGG19(loaded, names[-1])
+        self.scale = applied(loaded, self.distance, names, raw)
+        self._seen: set[tuple[str, torch.device]] = set()
+
+    def _total(self, distances: Mapping[str, Tensor]) -> Tensor:
+        """The weighted mean over layers, reduced over the images."""
+        weighted = [self.layer_weights[name] * distance for name, distance in distances.items()]
+        total = torch.stack(weighted).sum(0) / sum(self.layer_weights.values())
+        return _reduced(total, self.reduction)
+
+    def extra_repr(self) -> str:
+        weights = ", ".join(f"{name}={weight:g}" for name, weight in self.layer_weights.items())
+        return f"{self.distance.name}, {weights}, reduction={self.reduction}"
+
+    def _images(self, images: Tensor, role: str) -> Tensor:
+        """What the network sees of images in the input range: N×3×H×W in [0, 1]."""
+        self._check(images, role)
+        low, high = self.input_range
+        if (low, high) != (0, 1):
+            images = (images - low) / (high - low)
+        if self.resize:
+            images = functional.interpolate(images, self.resize, mode="bicubic", antialias=True)
+        least = LAYERS[tuple(self.layer_weights)[-1]].stride
+        if min(images.shape[2:]) < least:
+            shape = tuple(images.shape)
+            raise PerceptError(f"{role} has shape {shape}: give {least}×{least} pixels or more")
+        return images
+
+    def _check(self, images: Tensor, role: str) -> None:
+        if not isinstance(images, Tensor):
+            raise PerceptError(f"{role} is a {type(images).__name__}: give a tensor")
+        shape = tuple(images.shape)
+        if len(shape) != 4 or shape[1] != 3:
+            raise PerceptError(f"{role} has shape {shape}: give N×3×H×W images")
+        if not shape[0]:
+            raise PerceptError(f"{role} has shape {shape}: the batch is empty")
+        if not images.is_floating_point():
+            raise PerceptError(f"{role} holds {images.dtype}: give floating point")
+        if images.device != self.network.mean.device:
+            raise PerceptError(
+                f"{role} is on {images.device}, the loss on {self.network.mean.device}: "
+                f"move the loss with .to({str(images.device)!r})"
+            )
+        if not self.check_range or torch.compiler.is_compiling():
+            return
+        # Reading a value makes the host wait for an accelerator: there the first batch must do.
+        if images.device.type == "cpu" or (role, images.device) not in self._seen:
+            self._seen.add((role, images.device))
+            self._check_range(images, role)
+
+    def _check_range(self, images: Tensor, role: str) -> None:
+        least, most = self.input_range
+        room = ROUNDING * (most - least)
+        low, high = (float(bound) for bound in images.detach().aminmax())
+        if not (low >= least - room and high <= most + room):
+            raise PerceptError(
+                f"{role} has values from {low:g} to {high:g}: scale or clamp them to "
+                f"[{least:g}, {most:g}], say in which input_range they are, or switch "
+                "check_range off"
+            )
+
+    def _inside(self, mask: Tensor, images: Tensor) -> Tensor:
+        """The mask as large as the images that the network sees, in their precision."""
+        if self.resize and mask.ndim == 4:
+            mask = functional.interpolate(mask.to(images.dtype), self.resize, mode="area")
+        expected = (images.shape[0], 1, *images.shape[2:])
+        if tuple(mask.shape) != expected:
+            raise PerceptError(f"mask has shape {tuple(mask.shape)}: give {expected}")
+        return mask.to(images.dtype)
+
+
+class PerceptualLoss(_Loss):
     """Weighted mean over layers of the distance between two batches of images.
 
-    L(x, y) = Σᵢ wᵢ·dᵢ(x, y) / Σᵢ wᵢ, where dᵢ is the distance of the features of layer i; with
-    `l2` and equal weights the Euclidean perceptual loss (Johnson et al. 2016, eq. 2, before
-    squaring). All options mean what they mean to `percept compare`.
+    With `l2` and equal weights the Euclidean perceptual loss (Johnson et al. 2016, eq. 2, before
+    squaring). All options mean what they mean to `percept compare`, and besides:
+
+    `reduction`: `mean` or `sum` over the batch, or `none`.
+    `resize`: side, or height and width, that both are brought to first (bicubic, antialiased).
+    `input_range`: least and largest value of the images; (-1, 1) and (0, 255) are usual as well.
+    `check_range`: whether values outside that range raise PerceptError: they nearly always are in
+    another by mistake. On the CPU every batch is looked at, on an accelerator the first, so that
+    training never waits; under torch.compile none is. Off, for models that may overshoot.
+    `checkpointing`: the backward pass computes features again, in bands of about 1024×256 pixels
+    a time, instead of keeping them: large images need much less memory and half as much more time.
 
     The network's weights and the mean and standard deviation of its inputs are non-persistent
-    buffers: they follow `.to()`, take no gradient and are in no checkpoint.
-
-    Values outside [0, 1] raise PerceptError: nearly always they are in another range by mistake.
-    For a model whose outputs may overshoot, `check_range=False` takes them as they are.
+    buffers: they follow `.to()`, take no gradient and are in no checkpoint. Under autocast the
+    network runs in its precision, while distances accumulate in float32.
 
     Raises PerceptError for options that mean nothing and for weights that cannot be used.
     """
@@ -41,69 +174,194 @@ class PerceptualLoss(nn.Module):
         distance: str = "l2",
         raw: bool = False,
         weights: str = "bundled",
+        *,
+        reduction: str = "mean",
+        resize: int | tuple[int, int] | None = None,
+        input_range: tuple[float, float] = (0.0, 1.0),
         check_range: bool = True,
+        checkpointing: bool = False,
     ) -> None:
-        super().__init__()
-        names = chosen(layers)
-        self.check_range = check_range
-        self.layer_weights = weighted(names, layer_weights or {})
-        self.distance = distance_named(distance)
-        loaded = load(weights)
-        self.network = VGG19(loaded, names[-1])
-        self.scale = applied(loaded, self.distance, names, raw)
+        super().__init__(
+            layers,
+            layer_weights,
+            distance,
+            raw,
+            weights,
+            reduction,
+            resize,
+            input_range,
+            check_range,
+            checkpointing,
+        )
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Mean over the batch of the total distance: two N×3×H×W in [0, 1] → scalar, >= 0.
+    def forward(
+        self, input: Tensor, target: Tensor | Prepared, mask: Tensor | None = None
+    ) -> Tensor:
+        """The total distance, >= 0: a scalar, or a value for each image with `reduction="none"`.
 
-        Raises PerceptError for values outside [0, 1], channels other than 3, shapes that differ,
+        What it takes and raises is what `layer_distances` does.
+        """
+        return self._total(self.layer_distances(input, target, mask))
+
+    def layer_distances(
+        self, input: Tensor, target: Tensor | Prepared, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Each layer's distance for each image, with its graph: name → N values, >= 0.
+
+        Both are N×3×H×W, or the target is prepared. With a `mask`, N×1×H×W in 0..1, only what is
+        inside counts: outside, the input is taken to be the target. So no gradient reaches it,
+        while what is inside is still seen in its surroundings; and means are over the mask's area.
+
+        Raises PerceptError for values outside the range, channels other than 3, shapes that differ,
         images too small for the deepest layer, and tensors on another device than the loss.
         """
-        distances = self.layer_distances(input, target)
-        weighted = [self.layer_weights[name] * distance for name, distance in distances.items()]
-        return torch.stack(weighted).sum(0).mean() / sum(self.layer_weights.values())
+        images = self._images(input, "input")
+        prepared, goal = (
+            (target, target.images)
+            if isinstance(target, Prepared)
+            else (None, self._images(target, "target"))
+        )
+        if images.shape != goal.shape:
+            raise PerceptError(
+                f"input {tuple(images.shape)} and target {tuple(goal.shape)}: give equal shapes"
+            )
+        share: Tensor | float = 1.0
+        if mask is not None:
+            inside = self._inside(mask, images)
+            images = goal + inside * (images - goal)
+            share = inside.mean((1, 2, 3)).clamp_min(1 / inside[0].numel())
 
-    def layer_distances(self, input: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Each layer's distance for each image: two N×3×H×W in [0, 1] → name → N, >= 0.
+        def summed(name: str, rows: slice, f: Tensor, *other: Tensor) -> Tensor:
+            g = prepared.features[name][:, :, rows] if prepared else other[0]
+            with torch.autocast(f.device.type, enabled=False):
+                f, g = at_least_float32(f), at_least_float32(g)
+                return self.distance.sums(g, f - g)
 
-        Raises PerceptError as `forward` does.
+        compared = (images,) if prepared else (images, goal)
+        sums = sums_over(
+            self.network, tuple(self.layer_weights), compared, summed, self.checkpointing
+        )
+        found = {}
+        for name, of_layer in sums.items():
+            layer = LAYERS[name]
+            counted = _positions(layer, images) * (1.0 if layer.kind == "fc" else share)
+            found[name] = self.distance.finished(of_layer, counted, self.scale[name])
+        return found
+
+    @torch.no_grad()
+    def prepare(self, target: Tensor) -> Prepared:
+        """A target's features, N×3×H×W, to be given as the target of many inputs.
+
+        Raises PerceptError as `layer_distances` does.
         """
-        self._check(input, target)
-        names = tuple(self.layer_weights)
-        pairs = zip(
-            self.network.features(input, names), self.network.features(target, names), strict=True
+        images = self._images(target, "target")
+        return Prepared(images, dict(self.network.features(images, tuple(self.layer_weights))))
+
+
+class StyleLoss(_Loss):
+    """Weighted mean over layers of the distance between Gram matrices (Gatys et al. 2016).
+
+    A layer's distance is `gram`: ‖gram(F) − gram(G)‖ over σ², where each Gram matrix is divided by
+    its own C·H·W, so that the style image may have another size than the input. The options are
+    those of `PerceptualLoss`, with the paper's layers by default.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[str] = STYLE_LAYERS,
+        layer_weights: Mapping[str, float] | None = None,
+        raw: bool = False,
+        weights: str = "bundled",
+        *,
+        reduction: str = "mean",
+        input_range: tuple[float, float] = (0.0, 1.0),
+        check_range: bool = True,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(
+            layers,
+            layer_weights,
+            "gram",
+            raw,
+            weights,
+            reduction,
+            None,
+            input_range,
+            check_range,
+            checkpointing,
+        )
+
+    def forward(self, input: Tensor, style: Tensor | Style) -> Tensor:
+        """The total distance, >= 0: a scalar, or a value for each image with `reduction="none"`."""
+        return self._total(self.layer_distances(input, style))
+
+    def layer_distances(self, input: Tensor, style: Tensor | Style) -> dict[str, Tensor]:
+        """Each layer's distance for each image, with its graph: name → N values, >= 0.
+
+        The input is N×3×H×W; the style is N×3×H×W or 1×3×H×W, of any size, or prepared. Raises
+        PerceptError as that of `PerceptualLoss` does.
+        """
+        given = style.grams if isinstance(style, Style) else self._grams(style, "style")
+        found = {}
+        for name, matrix in self._grams(input, "input").items():
+            if given[name].shape[0] not in (1, matrix.shape[0]):
+                raise PerceptError(
+                    f"{given[name].shape[0]} styles for {matrix.shape[0]} images: give one for all "
+                    "or one for each"
+                )
+            norm = safe_sqrt((matrix - given[name]).square().sum((1, 2)))
+            found[name] = norm / self.scale[name] ** self.distance.scale_power
+        return found
+
+    @torch.no_grad()
+    def prepare(self, style: Tensor) -> Style:
+        """The Gram matrices of one or more style images, N×3×H×W, to be given again and again."""
+        return Style(self._grams(style, "style"))
+
+    def _grams(self, images: Tensor, role: str) -> dict[str, Tensor]:
+        """Each layer's Gram matrix, over C·H·W: N×3×H×W → name → N×C×C."""
+        seen = self._images(images, role)
+
+        def summed(_: str, __: slice, f: Tensor) -> Tensor:
+            with torch.autocast(f.device.type, enabled=False):
+                return gram(at_least_float32(f))
+
+        sums = sums_over(
+            self.network, tuple(self.layer_weights), (seen,), summed, self.checkpointing
         )
         return {
-            name: layer_distance(self.distance, g, f - g, self.scale[name])
-            for (name, f), (_, g) in pairs
+            name: matrix / (LAYERS[name].channels * _positions(LAYERS[name], seen))
+            for name, matrix in sums.items()
         }
 
-    def _check(self, input: Tensor, target: Tensor) -> None:
-        for role, images in (("input", input), ("target", target)):
-            if not isinstance(images, Tensor):
-                raise PerceptError(f"{role} is a {type(images).__name__}: give a tensor")
-        if input.shape != target.shape:
-            raise PerceptError(
-                f"input {tuple(input.shape)} and target {tuple(target.shape)}: give equal shapes"
-            )
-        least = LAYERS[tuple(self.layer_weights)[-1]].stride
-        for role, images in (("input", input), ("target", target)):
-            shape = tuple(images.shape)
-            if len(shape) != 4 or shape[1] != 3:
-                raise PerceptError(f"{role} has shape {shape}: give N×3×H×W images")
-            if not shape[0]:
-                raise PerceptError(f"{role} has shape {shape}: the batch is empty")
-            if min(shape[2:]) < least:
-                raise PerceptError(f"{role} has shape {shape}: give {least}×{least} pixels or more")
-            if images.device != self.network.mean.device:
-                raise PerceptError(
-                    f"{role} is on {images.device}, the loss on {self.network.mean.device}: "
-                    f"move the loss with .to({str(images.device)!r})"
-                )
-            if not self.check_range:
-                continue
-            low, high = (float(bound) for bound in images.detach().aminmax())
-            if not (low >= -ROUNDING and high <= 1 + ROUNDING):
-                raise PerceptError(
-                    f"{role} has values from {low:g} to {high:g}: scale or clamp them to [0, 1], "
-                    "or switch check_range off"
-                )
+
+def total_variation(images: Tensor, reduction: str = "mean") -> Tensor:
+    """How rough images are: mean |difference| of neighbours, down plus across, >= 0.
+
+    The anisotropic total variation (Rudin et al. 1992) over the number of differences: N×C×H×W of
+    2 pixels or more a side → a scalar, or N values with `reduction="none"`.
+    """
+    down = (images[:, :, 1:] - images[:, :, :-1]).abs().mean((1, 2, 3))
+    across = (images[..., 1:] - images[..., :-1]).abs().mean((1, 2, 3))
+    return _reduced(down + across, _checked_reduction(reduction))
+
+
+def _reduced(values: Tensor, reduction: str) -> Tensor:
+    """N values, or their mean or sum."""
+    if reduction == "none":
+        return values
+    return values.mean() if reduction == "mean" else values.sum()
+
+
+def _checked_reduction(reduction: str) -> str:
+    if reduction not in REDUCTIONS:
+        raise PerceptError(
+            f"unknown reduction {reduction!r}: choose one of {', '.join(REDUCTIONS)}"
+        )
+    return reduction
+
+
+def _positions(layer: Layer, images: Tensor) -> int:
+    """Positions of a layer of these images."""
+    height, width = (1 if layer.kind == "fc" else n // layer.stride for n in images.shape[2:])
+    return height * width

@@ -42,21 +42,22 @@ class VGG19(nn.Module):
     def features(self, images: Tensor, layers: Collection[str]) -> Iterator[tuple[str, Tensor]]:
         """Name and feature, N×C×H×W, of each of these layers, for N×3×H×W images in [0, 1].
 
-        Where no gradient is recorded the ReLUs run in place: use a feature before asking for the
-        next one. The fully connected layers give N×C×1×1.
+        The ReLUs run in place except over a feature that is given out. The fully connected layers
+        give N×C×1×1.
         """
         x = ((images - self.mean) / self.std).to(self.mean.dtype)
-        in_place = not torch.is_grad_enabled()
+        given = False
         for layer in self.steps:
             if layer.kind == "conv":
                 x = functional.conv2d(x, *self.parameters_of(layer.name), padding=1)
             elif layer.kind == "relu":
-                x = functional.relu(x, inplace=in_place)
+                x = functional.relu(x, inplace=not given)
             elif layer.kind == "pool":
                 x = functional.max_pool2d(x, 2)
             else:
                 x = self._fully_connected(x, layer.name)
-            if layer.name in layers:
+            given = layer.name in layers
+            if given:
                 yield layer.name, x
 
     def _fully_connected(self, x: Tensor, name: str) -> Tensor:

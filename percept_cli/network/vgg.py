@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from percept_cli.errors import PerceptError
+from percept_cli.network.convolution import convolve_padded
 from percept_cli.network.layers import LAYERS, ORDER, POOLED
 from percept_cli.network.weights import Weights
 
@@ -49,7 +50,7 @@ class VGG19(nn.Module):
         given = False
         for layer in self.steps:
             if layer.kind == "conv":
-                x = functional.conv2d(x, *self.parameters_of(layer.name), padding=1)
+                x = convolve_padded(x, *self.parameters_of(layer.name))
             elif layer.kind == "relu":
                 x = functional.relu(x, inplace=not given)
             elif layer.kind == "pool":

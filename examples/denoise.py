@@ -1,0 +1,50 @@
+"""Denoising: a small network trained on photographs with and without the perceptual term."""
+
+from __future__ import annotations
+
+import experiment
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from percept_cli import PerceptualLoss
+
+NOISE = 40 / 255
+WEIGHT = 0.1
+
+
+class Denoiser(nn.Module):
+    """Finds the noise of N×3×H×W images and takes it away."""
+
+    def __init__(self, width: int = 32, depth: int = 5) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.ReLU()]
+        for _ in range(depth):
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """N×3×H×W → N×3×H×W."""
+        return noisy - self.layers(noisy)
+
+
+def noisy(images: Tensor) -> Tensor:
+    """The images with Gaussian noise."""
+    return images + NOISE * torch.randn_like(images)
+
+
+def main() -> None:
+    options = experiment.arguments(__doc__, steps=400)
+    perceptual = PerceptualLoss(check_range=False).to(options.device)
+
+    def pixels(output: Tensor, target: Tensor, _: Tensor) -> Tensor:
+        return functional.l1_loss(output, target)
+
+    def perceived(output: Tensor, target: Tensor, _: Tensor) -> Tensor:
+        return WEIGHT * perceptual(output, target)
+
+    experiment.compare(Denoiser, noisy, {"pixels (l1)": pixels, "perceptual": perceived}, options)
+
+
+if __name__ == "__main__":
+    main()

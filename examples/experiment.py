@@ -62,14 +62,15 @@ def photographs(held_out: bool, device: str | torch.device) -> dict[str, Tensor]
 
 
 def crops(images: Iterable[Tensor], count: int, side: int) -> Tensor:
-    """Random parts of random photographs, half of them mirrored: count×3×side×side."""
+    """Random parts of random photographs, mirrored and recoloured: count×3×side×side."""
     sources = list(images)
     parts = []
     for _ in range(count):
         source = sources[int(torch.randint(len(sources), ()))]
         top, left = (int(torch.randint(length - side + 1, ())) for length in source.shape[2:])
         part = source[..., top : top + side, left : left + side]
-        parts.append(part.flip(3) if torch.rand(()) < 0.5 else part)
+        part = part.flip(3) if torch.rand(()) < 0.5 else part
+        parts.append(part[:, torch.randperm(3)])
     return torch.cat(parts)
 
 
@@ -189,10 +190,10 @@ def _plot(path: Path, runs: Mapping[str, Run]) -> None:
     for (name, run), style in zip(runs.items(), ("--", "-"), strict=True):
         for number, (term, values) in enumerate(run.losses.items()):
             shown = functional.avg_pool1d(
-                torch.tensor([values]), min(10, len(values)), stride=1
+                torch.tensor([values]), min(20, len(values)), stride=1
             ).flatten()
             place.plot(shown, style, color=f"C{number}", label=f"{term}, {name}")
-    place.set(xlabel="step", ylabel="term of the loss, mean of 10 steps", yscale="log")
+    place.set(xlabel="step", ylabel="term of the loss, mean of 20 steps", yscale="log")
     place.legend(fontsize=9)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

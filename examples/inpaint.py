@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from percept_cli import PerceptualLoss
 
-HOLES_PER_SIDE = 64
-"""Pixels of an image's side for each hole along it."""
-WEIGHT = 0.1
+CELL, HOLE, AROUND = 32, 12, 25
+"""Pixels of a side: of the squares with one hole each, of a hole, and of what is averaged first."""
+WEIGHT = 0.3
 
 
 class Inpainter(nn.Module):
@@ -20,28 +20,31 @@ class Inpainter(nn.Module):
     def __init__(self, width: int = 48) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(4, width, 3, padding=1), nn.ReLU()]
-        for dilation in (1, 2, 4, 8, 4, 2, 1):
-            layers += [
-                nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation),
-                nn.ReLU(),
-            ]
+        for distance in (1, 2, 4, 2, 1):
+            layers += [nn.Conv2d(width, width, 3, 1, distance, distance), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
 
     def forward(self, holed: Tensor) -> Tensor:
         """N×4×H×W → N×3×H×W, as it was outside the holes."""
-        image, hole = holed[:, :3], holed[:, 3:]
-        return image + hole * self.layers(holed)
+        return holed[:, :3] + holed[:, 3:] * self.layers(holed)
 
 
 def holed(images: Tensor) -> Tensor:
-    """The images with a square hole somewhere in every 64×64 pixels, and where the holes are."""
+    """The images with a hole in every 32×32 pixels, and where the holes are.
+
+    The holes have the mean colour around them: the network has to find the rest.
+    """
     hole = torch.zeros_like(images[:, :1])
-    for image in hole[:, 0]:
-        for top in range(0, image.shape[0], 64):
-            for left in range(0, image.shape[1], 64):
-                down, right = (int(torch.randint(8, 36, ())) for _ in range(2))
-                image[top + down : top + down + 20, left + right : left + right + 20] = 1
-    return torch.cat([images * (1 - hole) + 0.5 * hole, hole], 1)
+    for one in hole[:, 0]:
+        for top in range(0, one.shape[0], CELL):
+            for left in range(0, one.shape[1], CELL):
+                y, x = (int(torch.randint(2, CELL - HOLE - 2, ())) for _ in range(2))
+                one[top + y : top + y + HOLE, left + x : left + x + HOLE] = 1
+    sums = functional.avg_pool2d(
+        torch.cat([images * (1 - hole), 1 - hole], 1), AROUND, 1, AROUND // 2
+    )
+    around = sums[:, :3] / sums[:, 3:]
+    return torch.cat([images * (1 - hole) + around * hole, hole], 1)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Super-resolution: a small network for 4 times the size, with and without the perceptual term."""
+"""Super-resolution: a small network for twice the size, with and without the perceptual term."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch.nn import functional
 
 from percept_cli import PerceptualLoss
 
-FACTOR = 4
+FACTOR = 2
 WEIGHT = 0.1
 
 
 class Upscaler(nn.Module):
     """Adds what is missing to a bicubic enlargement."""
 
-    def __init__(self, width: int = 64, depth: int = 4) -> None:
+    def __init__(self, width: int = 48, depth: int = 4) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.ReLU()]
         for _ in range(depth):
@@ -24,17 +24,17 @@ class Upscaler(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, small: Tensor) -> Tensor:
-        """N×3×H×W → N×3×4H×4W."""
+        """N×3×H×W → N×3×2H×2W."""
         return enlarged(small) + self.layers(small)
 
 
 def enlarged(small: Tensor) -> Tensor:
-    """4 times the size, bicubic."""
+    """Twice the size, bicubic."""
     return functional.interpolate(small, scale_factor=FACTOR, mode="bicubic")
 
 
 def reduced(images: Tensor) -> Tensor:
-    """A quarter of the size, bicubic with antialiasing."""
+    """Half the size, bicubic with antialiasing."""
     return functional.interpolate(images, scale_factor=1 / FACTOR, mode="bicubic", antialias=True)
 
 

@@ -88,7 +88,6 @@ def test_kind(percept_snapshot, kind):
     percept_snapshot(KINDS[kind], name="again")
 
 def test_figure(percept_snapshot):
-    pytest.importorskip("matplotlib")
     percept_snapshot(figure())
 """
 

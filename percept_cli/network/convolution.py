@@ -19,6 +19,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 FEWEST_CHANNELS = 64
 """Input and output channels from which the transforms pay."""
 
+FEWEST_POSITIONS = 32 * 32
+"""Rows times columns from which they pay; below lie the deepest layers, where errors add up."""
+
 CHUNK_ELEMENTS = 1_000_000
 """Most elements of the transformed tiles at a time: they stay in the cache."""
 
@@ -66,6 +69,7 @@ def _pays(x: Tensor, weight: Tensor) -> bool:
         x.dtype == torch.float32
         and x.device.type == "cpu"
         and min(weight.shape[:2]) >= FEWEST_CHANNELS
+        and x.shape[2] * x.shape[3] >= FEWEST_POSITIONS
         and weight.is_contiguous()
     )
 

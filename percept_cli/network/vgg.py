@@ -29,7 +29,8 @@ class VGG19(nn.Module):
         super().__init__()
         if deepest not in weights.layers:
             raise PerceptError(
-                f"the weights {weights.name} end at {weights.layers[-1]}, before {deepest}"
+                f"the weights {weights.name} end at {weights.layers[-1]}, before {deepest}: choose "
+                "others, such as torchvision's, or shallower layers"
             )
         self.steps = tuple(LAYERS[name] for name in ORDER[: ORDER.index(deepest) + 1])
         self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1), persistent=False)

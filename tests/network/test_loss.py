@@ -9,10 +9,12 @@ import pytest
 import torch
 from conftest import REFERENCES, SAMPLES
 from PIL import Image
+from test_vgg import random_weights
 from torch import Tensor, nn
 
 import percept_cli
 from percept_cli import PerceptError, PerceptualLoss, StyleLoss, total_variation
+from percept_cli.network import loss as loss_module
 from percept_cli.network.distances import DISTANCES
 from percept_cli.network.loss import STYLE_LAYERS
 
@@ -326,3 +328,47 @@ def test_a_compiled_loss_is_the_eager_one(backend: str) -> None:
     torch.testing.assert_close(*values, rtol=1e-5, atol=0)
     assert once.grad is not None and again.grad is not None
     assert (once.grad - again.grad).norm() < 1e-4 * once.grad.norm()
+
+
+def test_pixels_that_follow_the_loss_from_noise_become_the_target() -> None:
+    torch.manual_seed(0)
+    loss = PerceptualLoss(check_range=False)
+    target = tensor(COFFEE[0])[..., 96:144, 96:144]
+    goal, image = loss.prepare(target), torch.rand_like(target).requires_grad_()
+    optimiser = torch.optim.Adam([image], 0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 300)
+    totals = []
+    for _ in range(300):
+        optimiser.zero_grad()
+        total = loss(image, goal)
+        total.backward()
+        optimiser.step()
+        schedule.step()
+        totals.append(total.item())
+    assert totals[-1] < totals[0] / 20
+    assert (image.detach() - target).square().mean() < 0.01
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_fully_connected_layers_have_their_distance(
+    checkpointing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = random_weights()
+    monkeypatch.setattr(loss_module, "load", lambda _: weights)
+    layers = ("conv2_1", "fc6", "fc8")
+    loss = PerceptualLoss(layers, distance="mse", raw=True, checkpointing=checkpointing)
+    image, target = torch.rand(2, 2, 3, 40, 48)
+    found = loss.layer_distances(image.requires_grad_(), target)
+    with torch.no_grad():
+        f, g = (dict(loss.network.features(x, layers)) for x in (image, target))
+    for name in layers:
+        expected = (f[name] - g[name]).square().mean((1, 2, 3))
+        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=0)
+    found["fc8"].sum().backward()
+    assert image.grad is not None and image.grad.isfinite().all()
+    mask = torch.zeros(2, 1, 40, 48)
+    mask[..., :20] = 1
+    merged = torch.where(mask > 0, image.detach(), target)
+    masked = loss.layer_distances(image.detach(), target, mask)
+    whole = loss.layer_distances(merged, target)
+    torch.testing.assert_close(masked["fc8"], whole["fc8"])  # It sees the whole image: no share.

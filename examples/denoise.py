@@ -34,7 +34,7 @@ def noisy(images: Tensor) -> Tensor:
 
 
 def main() -> None:
-    options = experiment.arguments(__doc__, steps=400)
+    options = experiment.arguments(__doc__, steps=300)
     perceptual = PerceptualLoss(check_range=False).to(options.device)
 
     def pixels(output: Tensor, target: Tensor, _: Tensor) -> Tensor:

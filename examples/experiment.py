@@ -133,7 +133,8 @@ def compare(
         with torch.no_grad():
             outputs = {name: model(image) for name, image in given.items()}
         runs[title] = Run(losses, outputs)
-    report(options.output, targets, {name: before(image) for name, image in given.items()}, runs)
+    shown = {name: before(image) for name, image in given.items()}
+    report(options.output, targets, {"before": shown}, runs)
 
 
 def pixels(image: Tensor) -> np.ndarray:
@@ -143,11 +144,14 @@ def pixels(image: Tensor) -> np.ndarray:
 
 
 def report(
-    folder: Path, targets: Mapping[str, Tensor], before: Mapping[str, Tensor], runs: dict[str, Run]
+    folder: Path,
+    targets: Mapping[str, Tensor],
+    given: Mapping[str, Mapping[str, Tensor]],
+    runs: Mapping[str, Run],
 ) -> None:
     """Write the pictures and the plot of the losses; print how far they are from the targets."""
     folder.mkdir(parents=True, exist_ok=True)
-    columns = {"before": before} | {name: run.outputs for name, run in runs.items()}
+    columns = {**given, **{name: run.outputs for name, run in runs.items()}}
     print("| held-out photographs | total (l2) | total (unit) | PSNR |\n| --- | --- | --- | --- |")
     for column, images in columns.items():
         figures = np.mean([distances(targets[name], images[name]) for name in targets], axis=0)
@@ -186,7 +190,7 @@ def _pictures(folder: Path, columns: Mapping[str, Mapping[str, Tensor]]) -> None
 
 
 def _plot(path: Path, runs: Mapping[str, Run]) -> None:
-    figure, place = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    figure, place = pyplot.subplots(figsize=(9, 4), layout="constrained")
     for (name, run), style in zip(runs.items(), ("--", "-"), strict=True):
         for number, (term, values) in enumerate(run.losses.items()):
             shown = functional.avg_pool1d(
@@ -194,6 +198,6 @@ def _plot(path: Path, runs: Mapping[str, Run]) -> None:
             ).flatten()
             place.plot(shown, style, color=f"C{number}", label=f"{term}, {name}")
     place.set(xlabel="step", ylabel="term of the loss, mean of 20 steps", yscale="log")
-    place.legend(fontsize=9)
+    place.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -10,41 +10,50 @@ from torch.nn import functional
 
 from percept_cli import PerceptualLoss, StyleLoss, total_variation
 
-STYLE = "china"
-CONTENT_LAYERS = ("conv4_1",)
-STYLE_WEIGHT, PIXEL_WEIGHT, CONTENT_WEIGHT, SMOOTHNESS = 1.0, 1.0, 0.2, 0.1
+STYLE, SIDE = "flower", 160
+STYLE_WEIGHT, SMOOTHNESS, PIXEL_WEIGHT, CONTENT_WEIGHT = 1.0, 0.05, 1.0, 0.1
+
+
+def small(image: Tensor) -> Tensor:
+    """The image at a size that is drawn in minutes."""
+    return functional.interpolate(image, SIDE, mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def main() -> None:
-    options = experiment.arguments(__doc__, steps=200)
-    photographs = experiment.photographs(held_out=True, device=options.device)
-    painting = experiment.photographs(held_out=False, device=options.device)[STYLE]
+    options = experiment.arguments(__doc__, steps=100)
+    photographs, others = (
+        {
+            name: small(image)
+            for name, image in experiment.photographs(held_out, options.device).items()
+        }
+        for held_out in (True, False)
+    )
     targets = torch.cat(list(photographs.values()))
     style_loss = StyleLoss(check_range=False).to(options.device)
-    content_loss = PerceptualLoss(CONTENT_LAYERS, check_range=False).to(options.device)
-    style, content = style_loss.prepare(painting), content_loss.prepare(targets)
+    content_loss = PerceptualLoss(["conv4_1"], check_range=False).to(options.device)
+    style, content = style_loss.prepare(others[STYLE]), content_loss.prepare(targets)
+    terms = {
+        "style (gram)": lambda image: STYLE_WEIGHT * style_loss(image, style),
+        "total variation": lambda image: SMOOTHNESS * total_variation(image),
+        "pixels (l1)": lambda image: PIXEL_WEIGHT * functional.l1_loss(image, targets),
+        "perceptual": lambda image: CONTENT_WEIGHT * content_loss(image, content),
+    }
 
-    def terms(image: Tensor) -> dict[str, Tensor]:
-        return {
-            "style (gram)": STYLE_WEIGHT * style_loss(image, style),
-            "total variation": SMOOTHNESS * total_variation(image),
-            "pixels (l1)": PIXEL_WEIGHT * functional.l1_loss(image, targets),
-            "perceptual": CONTENT_WEIGHT * content_loss(image, content),
-        }
-
-    runs = {}
-    for title, chosen in (("pixels only", 3), ("with perceptual term", 4)):
+    def drawn(names: list[str], title: str) -> Run:
         image = targets.clone().requires_grad_()
-        losses = experiment.minimise(
-            [image],
-            lambda image=image, chosen=chosen: dict(list(terms(image).items())[:chosen]),
-            options.steps,
-            0.05,
-            title,
-        )
-        runs[title] = Run(losses, dict(zip(photographs, image.detach().split(1), strict=True)))
-    before = dict.fromkeys(photographs, painting)
-    experiment.report(options.output, photographs, before, runs)
+
+        def step() -> dict[str, Tensor]:
+            return {name: terms[name](image) for name in names}
+
+        losses = experiment.minimise([image], step, options.steps, 0.05, title)
+        return Run(losses, dict(zip(photographs, image.detach().split(1), strict=True)))
+
+    runs = {
+        "pixels only": drawn([name for name in terms if name != "perceptual"], "pixels only"),
+        "with perceptual term": drawn(list(terms), "with perceptual term"),
+    }
+    given = {"style": dict.fromkeys(photographs, others[STYLE])}
+    experiment.report(options.output, photographs, given, runs)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ def arguments(description: str | None, steps: int) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     name = Path(parser.prog).stem
     parser.add_argument("--steps", type=int, default=steps, help="default: %(default)s")
-    parser.add_argument("--output", type=Path, default=Path("training") / name, help="folder")
+    parser.add_argument(
+        "--output", type=Path, default=Path("training-output") / name, help="folder"
+    )
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 

@@ -58,7 +58,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def convolve_padded(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """3×3 convolution that keeps the size, differentiable in its input: N×C×H×W → N×K×H×W."""
-    if _pays(x, weight) and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")):
+    plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+    if not plain and _pays(x, weight):
         filtered: Tensor = _Filtered.apply(x, weight, bias, False)  # type: ignore[no-untyped-call]
         return filtered
     return functional.conv2d(x, weight, bias, padding=1)

@@ -79,17 +79,17 @@ class _Filtered(torch.autograd.Function):
     """A convolution with fixed weights, or with the same weights turned, which is its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, turned: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, turned: bool) -> Tensor:
         ctx.save_for_backward(weight)
         ctx.turned = turned
         return _winograd(x, _transformed(weight, turned), bias, 1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        gradient = _Filtered.apply(  # type: ignore[no-untyped-call]
-            gradients[0], *ctx.saved_tensors, None, not ctx.turned
-        )
-        return gradient, None, None, None
+        (weight,), (gradient,) = ctx.saved_tensors, gradients
+        no_bias = weight.new_zeros(weight.shape[0 if ctx.turned else 1])
+        found = _Filtered.apply(gradient, weight, no_bias, not ctx.turned)  # type: ignore[no-untyped-call]
+        return found, None, None, None
 
 
 def _transformed(weight: Tensor, turned: bool = False) -> Tensor:
@@ -103,7 +103,7 @@ def _transformed(weight: Tensor, turned: bool = False) -> Tensor:
     return found
 
 
-def _winograd(x: Tensor, kernels: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+def _winograd(x: Tensor, kernels: Tensor, bias: Tensor, padding: int) -> Tensor:
     """The convolution, with so many rows of padding above and below."""
     channels, height, width = x.shape[1], x.shape[2] - 2 + 2 * padding, x.shape[3]
     tiles_down, tiles_across = -(-height // 4), -(-width // 4)
@@ -117,21 +117,27 @@ def _winograd(x: Tensor, kernels: Tensor, bias: Tensor | None, padding: int) -> 
             end = above + part.shape[1]
             room[:, :above] = room[:, end : end + padding] = 0
             room[:, above:end, 1 : width + 1] = part
-            rows = result[:, top : top + 4 * down]
-            y = _filtered(room, kernels)[:, : rows.shape[1], :width]
-            if bias is None:
-                rows.copy_(y)
-            else:
-                torch.add(y, bias[:, None, None], out=rows)
+            _add_bias(_filtered(room, kernels), bias, result[:, top : top + 4 * down])
     return out
 
 
 def _filtered(room: Tensor, kernels: Tensor) -> Tensor:
-    """All 4×4 tiles with their margin of 1: C×(4H+2)×(4W+2) → K×4H×4W."""
+    """All 4×4 tiles with their margin of 1: C×(4H+2)×(4W+2) → K×H×4×W×4."""
     channels, down, across = room.shape[0], room.shape[1] // 4, room.shape[2] // 4
     plane, row, _ = room.stride()
     tiles = room.as_strided((6, 6, channels, down, across), (row, 1, plane, 4 * row, 4))
     inputs = INPUTS @ tiles.reshape(36, -1)
     products = torch.bmm(kernels, inputs.view(36, channels, -1))
     outputs = (OUTPUTS @ products.view(36, -1)).view(4, 4, -1, down, across)
-    return outputs.permute(2, 3, 0, 4, 1).reshape(-1, 4 * down, 4 * across)
+    return outputs.permute(2, 3, 0, 4, 1)
+
+
+def _add_bias(tiles: Tensor, bias: Tensor, out: Tensor) -> None:
+    """Tiles, K×H×4×W×4, of which the first rows and columns are wanted, plus bias, into `out`."""
+    _, height, width = out.shape
+    if height % 4 or width % 4:
+        whole = tiles.flatten(3).flatten(1, 2)
+        torch.add(whole[:, :height, :width], bias[:, None, None], out=out)
+    else:
+        places = out.view(-1, height // 4, 4, width // 4, 4)
+        torch.add(tiles[:, : height // 4], bias[:, None, None, None, None], out=places)

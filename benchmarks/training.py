@@ -116,15 +116,16 @@ def step(loss: Loss, image: Tensor, target: Tensor) -> float:
 
 
 def memory(name: str, side: int, count: int) -> None:
-    """Print the mebibytes that loss and gradient add to the process at their peak."""
+    """Print the mebibytes that a later step adds, and those of the process at its peak."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loss, images = LOSSES[name](), batch(side, count)
-        step(loss, *batch(32, 1))
+        step(loss, *images)
     Path("/proc/self/clear_refs").write_text("5")  # The peak starts again from here.
     before = resident("VmRSS")
     step(loss, *images)
-    print((resident("VmHWM") - before) // 1024)
+    peak = resident("VmHWM")
+    print((peak - before) // 1024, peak // 1024)
 
 
 def resident(which: str) -> int:
@@ -134,10 +135,10 @@ def resident(which: str) -> int:
     return int(found[1])
 
 
-def added(name: str, side: int, count: int) -> str:
+def memories(name: str, side: int, count: int) -> list[str]:
     """What `memory` prints, of a process of its own."""
     command = [sys.executable, __file__, name, str(side), str(count)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
 
 
 def main() -> None:
@@ -146,19 +147,25 @@ def main() -> None:
     values = {name: step(loss, *images) for name, loss in losses.items()}
     runs = {name: lambda loss=loss: step(loss, *images) for name, loss in losses.items()}
     seconds = medians(runs, rounds=7)
-    print(f"Loss and gradient of 4×3×256×256, {machine()}\n")
+    print(f"Loss and gradient of 4×3×256×256, memory of that and of 1×3×1536×1536, {machine()}\n")
     rows = [
         (
             name,
             f"{values[name]:.6g}",
             f"{time:.3f}",
             f"{time / seconds['percept']:.2f}",
-            added(name, 256, 4),
-            added(name, 1536, 1),
+            *memories(name, 256, 4),
+            *memories(name, 1536, 1),
         )
         for name, time in seconds.items()
     ]
-    header = ("loss", "value", "seconds", "times percept's", "MiB added", "MiB, 1×3×1536×1536")
+    header = (
+        "loss",
+        "value",
+        "seconds",
+        "times percept's",
+        *2 * ("MiB a step adds", "MiB at most"),
+    )
     print(table(header, rows))
 
 

@@ -58,9 +58,10 @@ def sums_over(
 
 def bands(deepest: Layer, height: int, width: int) -> Iterator[Band]:
     """Bands from top to bottom that start at multiples of the layer's stride; one for `fc`."""
-    rows = max(BAND_PIXELS // width // deepest.stride, 1) * deepest.stride
     if deepest.receptive_field is None:
-        rows = height
+        yield Band(slice(0, height), slice(0, height))
+        return
+    rows = max(BAND_PIXELS // width // deepest.stride, 1) * deepest.stride
     above = -(-deepest.reach_before // deepest.stride) * deepest.stride
     for top in range(0, height // deepest.stride * deepest.stride, rows):
         bottom = top + rows if top + rows + deepest.stride <= height else height

@@ -119,7 +119,7 @@ def tap_differences(
     """
     changed = changed or Window(0, 0, base.shape[3], base.shape[2])
     strips = _cut(network, base, other, rows or base.shape[2], blur)
-    for layer, tapped in _plan(network.steps, layers):
+    for layer, tapped in network.plan(layers):
         if layer.kind == "conv":
             convolution = _Convolution(
                 layer.name, *network.parameters_of(layer.name), memory, changed.at(layer)
@@ -135,25 +135,6 @@ def tap_differences(
             strips = _tapped(strips, tapped, tap)
     for _ in strips:
         pass
-
-
-def _plan(steps: tuple[Layer, ...], layers: Collection[str]) -> Iterator[tuple[Layer, str | None]]:
-    """The steps, each with the name under which its outcome is asked for.
-
-    A ReLU that only a pooling reads comes after it: the same values from a quarter of the work.
-    """
-    following = (*steps[1:], None)
-    late: Layer | None = None
-    for step, after in zip(steps, following, strict=True):
-        wanted = step.name if step.name in layers else None
-        if step.kind == "relu" and after and after.kind == "pool" and not wanted:
-            late = step
-        elif step.kind == "pool" and late:
-            yield step, None
-            yield late, wanted
-            late = None
-        else:
-            yield step, wanted
 
 
 def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int, blur: float) -> Iterator[Strip]:

@@ -94,7 +94,7 @@ def _itself(_: Tensor, d: Tensor) -> Tensor:
 
 
 def _mean_square(d: Tensor) -> Tensor:
-    return d.square().mean(1)
+    return d.square().sum(1) / d.shape[1]
 
 
 def _mean_absolute(d: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from percept_cli.errors import PerceptError
 from percept_cli.network.convolution import convolve_padded
-from percept_cli.network.layers import LAYERS, ORDER, POOLED
+from percept_cli.network.layers import LAYERS, ORDER, POOLED, Layer
+from percept_cli.network.pooling import pool
 from percept_cli.network.weights import Weights
 
 
@@ -49,18 +50,36 @@ class VGG19(nn.Module):
         """
         x = ((images - self.mean) / self.std).to(self.mean.dtype)
         given = False
-        for layer in self.steps:
+        for layer, name in self.plan(layers):
             if layer.kind == "conv":
                 x = convolve_padded(x, *self.parameters_of(layer.name))
             elif layer.kind == "relu":
                 x = functional.relu(x, inplace=not given)
             elif layer.kind == "pool":
-                x = functional.max_pool2d(x, 2)
+                x = pool(x)
             else:
                 x = self._fully_connected(x, layer.name)
-            given = layer.name in layers
-            if given:
-                yield layer.name, x
+            given = name is not None
+            if name:
+                yield name, x
+
+    def plan(self, layers: Collection[str]) -> Iterator[tuple[Layer, str | None]]:
+        """The steps, each with the name under which its outcome is asked for.
+
+        A ReLU that only a pooling reads comes after it: the same values from a quarter of the work.
+        """
+        following = (*self.steps[1:], None)
+        late: Layer | None = None
+        for step, after in zip(self.steps, following, strict=True):
+            wanted = step.name if step.name in layers else None
+            if step.kind == "relu" and after and after.kind == "pool" and not wanted:
+                late = step
+            elif step.kind == "pool" and late:
+                yield step, None
+                yield late, wanted
+                late = None
+            else:
+                yield step, wanted
 
     def _fully_connected(self, x: Tensor, name: str) -> Tensor:
         x = functional.adaptive_avg_pool2d(x, POOLED) if name == "fc6" else functional.relu(x)

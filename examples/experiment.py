@@ -21,6 +21,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 PHOTOGRAPHS = Path(percept_cli.__file__).parent / "network/photographs"
+RATE = 2e-3
+"""Largest step of Adam."""
 HELD_OUT = ("astronaut", "grace_hopper", "rocket")
 
 Degraded = Callable[[Tensor], Tensor]
@@ -98,7 +100,9 @@ def minimise(
     return losses
 
 
-def train(model: nn.Module, degraded: Degraded, terms: Terms, title: str, steps: int) -> Losses:
+def train(
+    model: nn.Module, degraded: Degraded, terms: Terms, title: str, steps: int, rate: float = RATE
+) -> Losses:
     """Train on random parts of photographs, wherever the model is."""
     device = next(model.parameters()).device
     images = photographs(held_out=False, device=device).values()
@@ -109,7 +113,7 @@ def train(model: nn.Module, degraded: Degraded, terms: Terms, title: str, steps:
         output = model(given)
         return {name: term(output, target, given) for name, term in terms.items()}
 
-    return minimise(model.parameters(), step, steps, 2e-3, title)
+    return minimise(model.parameters(), step, steps, rate, title)
 
 
 def compare(
@@ -118,6 +122,7 @@ def compare(
     terms: Terms,
     options: argparse.Namespace,
     before: Callable[[Tensor], Tensor] = lambda given: given[:, :3],
+    rate: float = RATE,
 ) -> None:
     """Train with the first term and with all, alike but for that; report on held-out photographs.
 
@@ -131,7 +136,7 @@ def compare(
     for title, chosen in (("pixels only", first), ("with perceptual term", terms)):
         torch.manual_seed(0)
         model = make().to(options.device)
-        losses = train(model, degraded, chosen, title, options.steps)
+        losses = train(model, degraded, chosen, title, options.steps, rate)
         with torch.no_grad():
             outputs = {name: model(image) for name, image in given.items()}
         runs[title] = Run(losses, outputs)

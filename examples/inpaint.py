@@ -1,4 +1,4 @@
-"""Inpainting: a small network fills holes, with and without the perceptual term inside them."""
+"""Inpainting: a small network fills scratches, with and without the perceptual term in them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch.nn import functional
 
 from percept_cli import PerceptualLoss
 
-CELL, HOLE, AROUND = 32, 12, 25
-"""Pixels of a side: of the squares with one hole each, of a hole, and of what is averaged first."""
-WEIGHT = 0.3
+CELL, LENGTH, WIDTH, AROUND = 32, 24, 4, 13
+"""Pixels: sides of the squares with one scratch each, of scratches, of what is averaged first."""
+WEIGHT, RATE = 0.5, 1e-3
 
 
 class Inpainter(nn.Module):
-    """Fills the holes of N×4×H×W images, whose fourth channel is 1 inside them."""
+    """Fills the scratches of N×4×H×W images, whose fourth channel is 1 inside them."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
@@ -24,27 +24,28 @@ class Inpainter(nn.Module):
             layers += [nn.Conv2d(width, width, 3, 1, distance, distance), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
 
-    def forward(self, holed: Tensor) -> Tensor:
-        """N×4×H×W → N×3×H×W, as it was outside the holes."""
-        return holed[:, :3] + holed[:, 3:] * self.layers(holed)
+    def forward(self, given: Tensor) -> Tensor:
+        """N×4×H×W → N×3×H×W, as it was outside them."""
+        return given[:, :3] + given[:, 3:] * self.layers(given)
 
 
-def holed(images: Tensor) -> Tensor:
-    """The images with a hole in every 32×32 pixels, and where the holes are.
+def scratched(images: Tensor) -> Tensor:
+    """The images with a scratch in every 32×32 pixels, and where the scratches are.
 
-    The holes have the mean colour around them: the network has to find the rest.
+    They have the mean colour around them: the network has to find the rest.
     """
-    hole = torch.zeros_like(images[:, :1])
-    for one in hole[:, 0]:
+    scratch = torch.zeros_like(images[:, :1])
+    for one in scratch[:, 0]:
         for top in range(0, one.shape[0], CELL):
             for left in range(0, one.shape[1], CELL):
-                y, x = (int(torch.randint(2, CELL - HOLE - 2, ())) for _ in range(2))
-                one[top + y : top + y + HOLE, left + x : left + x + HOLE] = 1
+                sides = (LENGTH, WIDTH) if torch.rand(()) < 0.5 else (WIDTH, LENGTH)
+                y, x = (int(torch.randint(CELL - side, ())) for side in sides)
+                one[top + y : top + y + sides[0], left + x : left + x + sides[1]] = 1
     sums = functional.avg_pool2d(
-        torch.cat([images * (1 - hole), 1 - hole], 1), AROUND, 1, AROUND // 2
+        torch.cat([images * (1 - scratch), 1 - scratch], 1), AROUND, 1, AROUND // 2
     )
     around = sums[:, :3] / sums[:, 3:]
-    return torch.cat([images * (1 - hole) + around * hole, hole], 1)
+    return torch.cat([images * (1 - scratch) + around * scratch, scratch], 1)
 
 
 def main() -> None:
@@ -57,7 +58,8 @@ def main() -> None:
     def perceived(output: Tensor, target: Tensor, given: Tensor) -> Tensor:
         return WEIGHT * perceptual(output, target, mask=given[:, 3:])
 
-    experiment.compare(Inpainter, holed, {"pixels (l1)": pixels, "perceptual": perceived}, options)
+    terms = {"pixels (l1)": pixels, "perceptual": perceived}
+    experiment.compare(Inpainter, scratched, terms, options, rate=RATE)
 
 
 if __name__ == "__main__":

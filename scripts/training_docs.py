@@ -203,7 +203,7 @@ def mistakes() -> str:
         ),
         (
             "the network is not frozen",
-            "it learns to find everything alike: the term falls, the pictures gain nothing",
+            "the measure learns along with the model, towards finding everything alike",
             trained(Common()),
         ),
         (
@@ -223,12 +223,12 @@ def mistakes() -> str:
         ),
         (
             "inputs in 0..255 where 0..1 is meant",
-            "features 255 times as large: the term drowns all others",
+            "features 255 times as large: the term outweighs all others by as much",
             trained(PerceptualLoss(check_range=False), 255.0),
         ),
         (
             "inputs in -1..1 where 0..1 is meant",
-            "twice the contrast, and a grey world taken for a black one",
+            "twice the contrast, around black instead of grey: no longer percept's numbers",
             trained(PerceptualLoss(check_range=False), 2.0, -1.0),
         ),
         (

@@ -46,7 +46,7 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
 
 KERNELS, INPUTS, OUTPUTS = _transforms()
 
-_TRANSFORMED = tuple(WeakTensorKeyDictionary() for _ in range(2))
+_TRANSFORMED = WeakTensorKeyDictionary()
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -93,13 +93,14 @@ class _Filtered(torch.autograd.Function):
 
 
 def _transformed(weight: Tensor, turned: bool = False) -> Tensor:
-    """The kernels, K×C×3×3 → 36×K×C, once for each tensor of weights; turned, 36×C×K."""
-    known = _TRANSFORMED[turned]
-    if weight not in known:
-        kernels = weight.flip(2, 3).transpose(0, 1) if turned else weight
-        flat = KERNELS @ kernels.double().flatten(2).permute(2, 0, 1).flatten(1)
-        known[weight] = flat.float().view(36, *kernels.shape[:2])
-    found: Tensor = known[weight]
+    """The kernels, K×C×3×3 → 36×K×C; turned, 36×C×K, and not kept: they are as large again."""
+    if turned:
+        flat = KERNELS.float() @ weight.flatten(2).permute(2, 1, 0).flatten(1).flip(0)
+        return flat.view(36, weight.shape[1], weight.shape[0])
+    if weight not in _TRANSFORMED:
+        flat = KERNELS @ weight.double().flatten(2).permute(2, 0, 1).flatten(1)
+        _TRANSFORMED[weight] = flat.float().view(36, *weight.shape[:2])
+    found: Tensor = _TRANSFORMED[weight]
     return found
 
 

@@ -204,7 +204,7 @@ def mistakes() -> str:
         (
             "the network is not frozen",
             "the measure learns along with the model, towards finding everything alike",
-            trained(Common()),
+            trained(Common().requires_grad_(True)),
         ),
         (
             "the network lands in the model's checkpoint",

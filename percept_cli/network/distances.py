@@ -84,8 +84,8 @@ def _overlap(
     """Rows and columns of all positions p for which p + (down, right) is there, and of those."""
     here, there = [], []
     for shift, length in zip((down, right), shape, strict=True):
-        here.append(slice(max(-shift, 0), min(length - shift, length)))
-        there.append(slice(max(shift, 0), min(length + shift, length)))
+        here.append(slice(max(-shift, 0), max(min(length - shift, length), 0)))
+        there.append(slice(max(shift, 0), max(min(length + shift, length), 0)))
     return (here[0], here[1]), (there[0], there[1])
 
 
@@ -164,5 +164,5 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 def safe_sqrt(x: Tensor) -> Tensor:
     """Square root whose gradient is 0, not infinite, at 0."""
-    positive = x > 0
-    return x.where(positive, 1).sqrt().where(positive, 0)
+    nonzero = x != 0  # NaN stays NaN.
+    return x.where(nonzero, 1).sqrt().where(nonzero, 0)

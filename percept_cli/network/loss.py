@@ -228,8 +228,9 @@ class PerceptualLoss(_Loss):
         share: Tensor | float = 1.0
         if mask is not None:
             inside = self._inside(mask, images)
-            images = goal + inside * (images - goal)
-            share = inside.mean((1, 2, 3)).clamp_min(1 / inside[0].numel())
+            images = torch.where(inside > 0, goal + inside * (images - goal), goal)
+            # In float32: half precision ends below the number of an image's positions.
+            share = at_least_float32(inside).mean((1, 2, 3)).clamp_min(1 / inside[0].numel())
 
         def summed(name: str, rows: slice, f: Tensor, *other: Tensor) -> Tensor:
             g = prepared.features[name][:, :, rows] if prepared else other[0]

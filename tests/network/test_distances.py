@@ -104,3 +104,9 @@ def test_a_displaced_feature_is_forgiven_up_to_the_tolerance() -> None:
         g = f.roll((shift, -shift), (2, 3))
         found = DISTANCES["l2"].tolerant_difference(f, g - f, 1)
         assert found.max() == difference
+
+
+def test_a_tolerance_may_be_larger_than_the_image() -> None:
+    f, d = torch.rand(2, 1, 4, 6, 5)
+    found = DISTANCES["l2"].tolerant_difference(f, d, 8)
+    assert found.shape == (1, 6, 5) and found.isfinite().all()

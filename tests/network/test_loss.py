@@ -380,3 +380,22 @@ def test_fully_connected_layers_have_their_distance(
     masked = loss.layer_distances(image.detach(), target, mask)
     whole = loss.layer_distances(merged, target)
     torch.testing.assert_close(masked["fc8"], whole["fc8"])  # It sees the whole image: no share.
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_not_a_number_stays_one(distance: str) -> None:
+    image, target = torch.rand(2, 2, 3, 16, 16)
+    image[1, 0, 3, 3] = torch.nan
+    loss = PerceptualLoss(("conv1_1",), distance=distance, reduction="none", check_range=False)
+    found = loss(image, target)
+    assert found[0].isfinite() and found[1].isnan()
+    mask = torch.ones(2, 1, 16, 16)
+    mask[..., :8, :] = 0
+    assert loss(image, target, mask).isfinite().all()
+
+
+def test_a_large_mask_counts_in_half_precision() -> None:
+    image, target = torch.rand(2, 1, 3, 300, 300)
+    loss, mask = PerceptualLoss(("conv1_1",)), torch.ones(1, 1, 300, 300)
+    found = loss(image.half(), target.half(), mask)
+    assert found.item() == pytest.approx(loss(image, target, mask).item(), rel=0.01)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import experiment
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from percept_cli import PerceptualLoss
 
@@ -16,12 +15,9 @@ WEIGHT = 0.1
 class Denoiser(nn.Module):
     """Finds the noise of N×3×H×W images and takes it away."""
 
-    def __init__(self, width: int = 32, depth: int = 5) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.ReLU()]
-        for _ in range(depth):
-            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
+        self.layers = experiment.convolutions(3, 32, 3)
 
     def forward(self, noisy: Tensor) -> Tensor:
         """N×3×H×W → N×3×H×W."""
@@ -37,13 +33,12 @@ def main() -> None:
     options = experiment.arguments(__doc__, steps=300)
     perceptual = PerceptualLoss(check_range=False).to(options.device)
 
-    def pixels(output: Tensor, target: Tensor, _: Tensor) -> Tensor:
-        return functional.l1_loss(output, target)
-
     def perceived(output: Tensor, target: Tensor, _: Tensor) -> Tensor:
         return WEIGHT * perceptual(output, target)
 
-    experiment.compare(Denoiser, noisy, {"pixels (l1)": pixels, "perceptual": perceived}, options)
+    experiment.compare(
+        Denoiser, noisy, {"pixels (l1)": experiment.l1, "perceptual": perceived}, options
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +52,21 @@ def arguments(description: str | None, steps: int) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
+
+
+def convolutions(
+    inputs: int, width: int, outputs: int, dilations: Sequence[int] = (1,) * 5
+) -> nn.Sequential:
+    """3×3 convolutions with ReLUs between them: one in, one for each dilation, and one out."""
+    layers: list[nn.Module] = [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
+    for dilation in dilations:
+        layers += [nn.Conv2d(width, width, 3, 1, dilation, dilation), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(width, outputs, 3, padding=1))
+
+
+def l1(output: Tensor, target: Tensor, _: Tensor) -> Tensor:
+    """The mean absolute difference of pixels."""
+    return functional.l1_loss(output, target)
 
 
 def photographs(held_out: bool, device: str | torch.device) -> dict[str, Tensor]:
@@ -200,9 +215,8 @@ def _plot(path: Path, runs: Mapping[str, Run]) -> None:
     figure, place = pyplot.subplots(figsize=(9, 4), layout="constrained")
     for (name, run), style in zip(runs.items(), ("--", "-"), strict=True):
         for number, (term, values) in enumerate(run.losses.items()):
-            shown = functional.avg_pool1d(
-                torch.tensor([values]), min(20, len(values)), stride=1
-            ).flatten()
+            window = min(20, len(values))
+            shown = np.convolve(values, np.full(window, 1 / window), "valid")
             place.plot(shown, style, color=f"C{number}", label=f"{term}, {name}")
     place.set(xlabel="step", ylabel="term of the loss, mean of 20 steps", yscale="log")
     place.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -17,12 +17,9 @@ WEIGHT, RATE = 0.5, 1e-3
 class Inpainter(nn.Module):
     """Fills the scratches of N×4×H×W images, whose fourth channel is 1 inside them."""
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(4, width, 3, padding=1), nn.ReLU()]
-        for distance in (1, 2, 4, 2, 1):
-            layers += [nn.Conv2d(width, width, 3, 1, distance, distance), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
+        self.layers = experiment.convolutions(4, 48, 3, dilations=(1, 2, 4, 2, 1))
 
     def forward(self, given: Tensor) -> Tensor:
         """N×4×H×W → N×3×H×W, as it was outside them."""

@@ -15,13 +15,10 @@ WEIGHT = 0.1
 class Upscaler(nn.Module):
     """Adds what is missing to a bicubic enlargement."""
 
-    def __init__(self, width: int = 48, depth: int = 4) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.ReLU()]
-        for _ in range(depth):
-            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
-        layers += [nn.Conv2d(width, 3 * FACTOR**2, 3, padding=1), nn.PixelShuffle(FACTOR)]
-        self.layers = nn.Sequential(*layers)
+        layers = experiment.convolutions(3, 48, 3 * FACTOR**2, dilations=(1,) * 4)
+        self.layers = nn.Sequential(*layers, nn.PixelShuffle(FACTOR))
 
     def forward(self, small: Tensor) -> Tensor:
         """N×3×H×W → N×3×2H×2W."""
@@ -42,19 +39,11 @@ def main() -> None:
     options = experiment.arguments(__doc__, steps=300)
     perceptual = PerceptualLoss(check_range=False).to(options.device)
 
-    def pixels(output: Tensor, target: Tensor, _: Tensor) -> Tensor:
-        return functional.l1_loss(output, target)
-
     def perceived(output: Tensor, target: Tensor, _: Tensor) -> Tensor:
         return WEIGHT * perceptual(output, target)
 
-    experiment.compare(
-        Upscaler,
-        reduced,
-        {"pixels (l1)": pixels, "perceptual": perceived},
-        options,
-        before=enlarged,
-    )
+    terms = {"pixels (l1)": experiment.l1, "perceptual": perceived}
+    experiment.compare(Upscaler, reduced, terms, options, before=enlarged)
 
 
 if __name__ == "__main__":

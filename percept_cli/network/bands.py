@@ -19,7 +19,7 @@ from percept_cli.network.layers import LAYERS, Layer
 from percept_cli.network.vgg import VGG19
 
 BAND_PIXELS = 1024 * 256
-"""Pixels of a band's own rows, of each image: half as many again are seen around them."""
+"""Pixels of a band's own rows, of each image; the wider it is, the more are seen around them."""
 
 Summed = Callable[..., Tensor]
 """Takes a layer's name, which of its rows these are, and each image's features of them."""
@@ -45,9 +45,7 @@ def sums_over(
     """
     height, width = images[0].shape[2:]
     if not banded:
-        whole = slice(0, height)
-        sums = _sums(network, layers, summed, Band(whole, whole), *images)
-        return dict(zip(layers, sums, strict=True))
+        return dict(zip(layers, _sums(network, layers, summed, None, *images), strict=True))
     totals: tuple[Tensor, ...] = ()
     for band in bands(LAYERS[layers[-1]], height, width):
         part = partial(_sums, network, layers, summed, band)
@@ -72,16 +70,19 @@ def bands(deepest: Layer, height: int, width: int) -> Iterator[Band]:
 
 
 def _sums(
-    network: VGG19, layers: Sequence[str], summed: Summed, band: Band, *images: Tensor
+    network: VGG19, layers: Sequence[str], summed: Summed, band: Band | None, *images: Tensor
 ) -> tuple[Tensor, ...]:
-    streams = [network.features(x[:, :, band.seen], layers) for x in images]
+    # Without a band nothing is cut: a compiled loss then need not know the height.
+    seen = images if band is None else [x[:, :, band.seen] for x in images]
+    streams = [network.features(x, layers) for x in seen]
     sums = []
     for named in zip(*streams, strict=True):
         layer = LAYERS[named[0][0]]
-        own = band.rows(layer)
-        start = band.seen.start // layer.stride
-        here = slice(own.start - start, own.stop - start)
-        if layer.kind == "fc":
-            own = here = slice(0, 1)
+        if band is None or layer.kind == "fc":
+            own = here = slice(None)
+        else:
+            own = band.rows(layer)
+            start = band.seen.start // layer.stride
+            here = slice(own.start - start, own.stop - start)
         sums.append(summed(layer.name, own, *(f[:, :, here] for _, f in named)))
     return tuple(sums)

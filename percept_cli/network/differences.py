@@ -140,10 +140,7 @@ def tap_differences(
 def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int, blur: float) -> Iterator[Strip]:
     """The images' strips, normalised one by one: whole images stay as small as they came."""
     top_value = 255 if base.dtype == torch.uint8 else 1
-    first_weight, _ = network.parameters_of("conv1_1")
-    layout = torch.contiguous_format if first_weight.is_contiguous() else torch.channels_last
-    dtype, total = network.mean.dtype, base.shape[2]
-    exact = torch.promote_types(dtype, torch.float32)
+    total, exact = base.shape[2], torch.promote_types(network.dtype, torch.float32)
     for top in range(0, total, rows):
         above = min(top, blur_radius(blur))
         seen = slice(top - above, top + rows + blur_radius(blur))
@@ -152,7 +149,9 @@ def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int, blur: float) ->
         if blur:
             own = slice(above, above + rows)
             x, change = (blurred(image, blur)[:, :, own] for image in (x, change))
-        f = ((x / top_value - network.mean) / network.std).to(dtype, memory_format=layout)
+        f = ((x / top_value - network.mean) / network.std).to(
+            network.dtype, memory_format=network.layout
+        )
         strip = _room_for(f, f.shape[2], f.shape[3], top, total)
         for room, part in zip(strip.own(), (f, change / top_value / network.std), strict=True):
             room.copy_(part)

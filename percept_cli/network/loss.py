@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from percept_cli.errors import PerceptError
 from percept_cli.network.bands import sums_over
-from percept_cli.network.distances import at_least_float32, distance_named, gram, safe_sqrt
+from percept_cli.network.distances import at_least_float32, distance_named, gram
 from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS, Layer, chosen, weighted
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
@@ -26,7 +27,6 @@ ROUNDING = 1e-3
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """The layers that Gatys et al. 2016 match the style in."""
 
-
 REDUCTIONS = ("mean", "sum", "none")
 
 
@@ -35,13 +35,13 @@ class Prepared:
     """A target's features, computed once for many inputs; no gradient reaches it."""
 
     images: Tensor
-    """N×3×H×W in [0, 1]: what the network saw."""
+    """N×3×H×W in [0, 1], before they are resized."""
     features: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Style:
-    """Gram matrices of one or more images' layers, each divided by the feature's size, N×C×C."""
+    """Gram matrices of one or more images' layers, each over its positions, N×C×C."""
 
     grams: Mapping[str, Tensor]
 
@@ -51,16 +51,17 @@ class _Loss(nn.Module):
 
     def __init__(
         self,
-        layers: Sequence[str],
-        layer_weights: Mapping[str, float] | None,
-        distance: str,
-        raw: bool,
-        weights: str,
-        reduction: str,
-        resize: int | tuple[int, int] | None,
-        input_range: tuple[float, float],
-        check_range: bool,
-        checkpointing: bool,
+        layers: Sequence[str] = DEFAULT_LAYERS,
+        layer_weights: Mapping[str, float] | None = None,
+        distance: str = "l2",
+        raw: bool = False,
+        weights: str = "bundled",
+        *,
+        reduction: str = "mean",
+        resize: int | tuple[int, int] | None = None,
+        input_range: tuple[float, float] = (0.0, 1.0),
+        check_range: bool = True,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         names = chosen(layers)
@@ -88,15 +89,23 @@ class _Loss(nn.Module):
         weights = ", ".join(f"{name}={weight:g}" for name, weight in self.layer_weights.items())
         return f"{self.distance.name}, {weights}, reduction={self.reduction}"
 
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.layer_weights)
+
     def _images(self, images: Tensor, role: str) -> Tensor:
-        """What the network sees of images in the input range: N×3×H×W in [0, 1]."""
+        """Images in the input range: N×3×H×W in [0, 1]."""
         self._check(images, role)
         low, high = self.input_range
-        if (low, high) != (0, 1):
-            images = (images - low) / (high - low)
+        return images if (low, high) == (0, 1) else (images - low) / (high - low)
+
+    def _sized(self, images: Tensor, role: str) -> Tensor:
+        """What the network sees of N×3×H×W images in [0, 1]."""
         if self.resize:
-            images = functional.interpolate(images, self.resize, mode="bicubic", antialias=True)
-        least = LAYERS[tuple(self.layer_weights)[-1]].stride
+            images = functional.interpolate(
+                at_least_float32(images), self.resize, mode="bicubic", antialias=True
+            )
+        least = LAYERS[self._names[-1]].stride
         if min(images.shape[2:]) < least:
             shape = tuple(images.shape)
             raise PerceptError(f"{role} has shape {shape}: give {least}×{least} pixels or more")
@@ -112,37 +121,30 @@ class _Loss(nn.Module):
             raise PerceptError(f"{role} has shape {shape}: the batch is empty")
         if not images.is_floating_point():
             raise PerceptError(f"{role} holds {images.dtype}: give floating point")
-        if images.device != self.network.mean.device:
+        self._check_values(images, role, self.input_range)
+
+    def _check_values(self, values: Tensor, role: str, bounds: tuple[float, float]) -> None:
+        """The device, and the range where that costs no waiting."""
+        if values.device != self.network.mean.device:
             raise PerceptError(
-                f"{role} is on {images.device}, the loss on {self.network.mean.device}: "
-                f"move the loss with .to({str(images.device)!r})"
+                f"{role} is on {values.device}, the loss on {self.network.mean.device}: "
+                f"move the loss with .to({str(values.device)!r})"
             )
         if not self.check_range or torch.compiler.is_compiling():
             return
         # Reading a value makes the host wait for an accelerator: there the first batch must do.
-        if images.device.type == "cpu" or (role, images.device) not in self._seen:
-            self._seen.add((role, images.device))
-            self._check_range(images, role)
-
-    def _check_range(self, images: Tensor, role: str) -> None:
-        least, most = self.input_range
-        room = ROUNDING * (most - least)
-        low, high = (float(bound) for bound in images.detach().aminmax())
-        if not (low >= least - room and high <= most + room):
-            raise PerceptError(
-                f"{role} has values from {low:g} to {high:g}: scale or clamp them to "
-                f"[{least:g}, {most:g}], say in which input_range they are, or switch "
-                "check_range off"
-            )
+        if values.device.type == "cpu" or (role, values.device) not in self._seen:
+            _check_range(values, role, bounds)
+            self._seen.add((role, values.device))
 
     def _inside(self, mask: Tensor, images: Tensor) -> Tensor:
-        """The mask as large as the images that the network sees, in their precision."""
-        if self.resize and mask.ndim == 4:
-            mask = functional.interpolate(mask.to(images.dtype), self.resize, mode="area")
+        """The mask, in 0..1, of these images."""
         expected = (images.shape[0], 1, *images.shape[2:])
         if tuple(mask.shape) != expected:
             raise PerceptError(f"mask has shape {tuple(mask.shape)}: give {expected}")
-        return mask.to(images.dtype)
+        inside = at_least_float32(mask) if mask.is_floating_point() else mask.float()
+        self._check_values(inside, "mask", (0.0, 1.0))
+        return inside
 
 
 class PerceptualLoss(_Loss):
@@ -158,7 +160,7 @@ class PerceptualLoss(_Loss):
     another by mistake. On the CPU every batch is looked at, on an accelerator the first, so that
     training never waits; under torch.compile none is. Off, for models that may overshoot.
     `checkpointing`: the backward pass computes features again, in bands of about 1024×256 pixels
-    a time, instead of keeping them: large images need much less memory and half as much more time.
+    a time, instead of keeping them: large images need much less memory and 1.6 to 2 times the time.
 
     The network's weights and the mean and standard deviation of its inputs are non-persistent
     buffers: they follow `.to()`, take no gradient and are in no checkpoint. Under autocast the
@@ -166,33 +168,6 @@ class PerceptualLoss(_Loss):
 
     Raises PerceptError for options that mean nothing and for weights that cannot be used.
     """
-
-    def __init__(
-        self,
-        layers: Sequence[str] = DEFAULT_LAYERS,
-        layer_weights: Mapping[str, float] | None = None,
-        distance: str = "l2",
-        raw: bool = False,
-        weights: str = "bundled",
-        *,
-        reduction: str = "mean",
-        resize: int | tuple[int, int] | None = None,
-        input_range: tuple[float, float] = (0.0, 1.0),
-        check_range: bool = True,
-        checkpointing: bool = False,
-    ) -> None:
-        super().__init__(
-            layers,
-            layer_weights,
-            distance,
-            raw,
-            weights,
-            reduction,
-            resize,
-            input_range,
-            check_range,
-            checkpointing,
-        )
 
     def forward(
         self, input: Tensor, target: Tensor | Prepared, mask: Tensor | None = None
@@ -225,12 +200,14 @@ class PerceptualLoss(_Loss):
             raise PerceptError(
                 f"input {tuple(images.shape)} and target {tuple(goal.shape)}: give equal shapes"
             )
+        if prepared and not prepared.features.keys() >= self.layer_weights.keys():
+            raise PerceptError("the target was prepared by a loss of other layers: prepare it anew")
         share: Tensor | float = 1.0
         if mask is not None:
             inside = self._inside(mask, images)
             images = torch.where(inside > 0, goal + inside * (images - goal), goal)
-            # In float32: half precision ends below the number of an image's positions.
-            share = at_least_float32(inside).mean((1, 2, 3)).clamp_min(1 / inside[0].numel())
+            share = inside.mean((1, 2, 3)).clamp_min(1 / inside[0].numel())
+        seen = self._sized(images, "input")
 
         def summed(name: str, rows: slice, f: Tensor, *other: Tensor) -> Tensor:
             g = prepared.features[name][:, :, rows] if prepared else other[0]
@@ -238,14 +215,12 @@ class PerceptualLoss(_Loss):
                 f, g = at_least_float32(f), at_least_float32(g)
                 return self.distance.sums(g, f - g)
 
-        compared = (images,) if prepared else (images, goal)
-        sums = sums_over(
-            self.network, tuple(self.layer_weights), compared, summed, self.checkpointing
-        )
+        compared = (seen,) if prepared else (seen, self._sized(goal, "target"))
         found = {}
+        sums = sums_over(self.network, self._names, compared, summed, self.checkpointing)
         for name, of_layer in sums.items():
             layer = LAYERS[name]
-            counted = _positions(layer, images) * (1.0 if layer.kind == "fc" else share)
+            counted = _positions(layer, seen) * (1.0 if layer.kind == "fc" else share)
             found[name] = self.distance.finished(of_layer, counted, self.scale[name])
         return found
 
@@ -253,10 +228,19 @@ class PerceptualLoss(_Loss):
     def prepare(self, target: Tensor) -> Prepared:
         """A target's features, N×3×H×W, to be given as the target of many inputs.
 
-        Raises PerceptError as `layer_distances` does.
+        They are all kept, with `checkpointing` too. Raises PerceptError as `layer_distances` does.
         """
         images = self._images(target, "target")
-        return Prepared(images, dict(self.network.features(images, tuple(self.layer_weights))))
+        parts: dict[str, list[Tensor]] = {name: [] for name in self._names}
+
+        def kept(name: str, _: slice, f: Tensor) -> Tensor:
+            parts[name].append(f)
+            return f.new_zeros(())
+
+        # In the bands that the input will go in: equal images then give equal features.
+        seen = (self._sized(images, "target"),)
+        sums_over(self.network, self._names, seen, kept, self.checkpointing)
+        return Prepared(images, {name: torch.cat(bands, 2) for name, bands in parts.items()})
 
 
 class StyleLoss(_Loss):
@@ -264,7 +248,7 @@ class StyleLoss(_Loss):
 
     A layer's distance is `gram`: ‖gram(F) − gram(G)‖ over σ², where each Gram matrix is divided by
     its own C·H·W, so that the style image may have another size than the input. The options are
-    those of `PerceptualLoss`, with the paper's layers by default.
+    those of `PerceptualLoss` but for `distance`, with the paper's layers by default.
     """
 
     def __init__(
@@ -273,24 +257,9 @@ class StyleLoss(_Loss):
         layer_weights: Mapping[str, float] | None = None,
         raw: bool = False,
         weights: str = "bundled",
-        *,
-        reduction: str = "mean",
-        input_range: tuple[float, float] = (0.0, 1.0),
-        check_range: bool = True,
-        checkpointing: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            layers,
-            layer_weights,
-            "gram",
-            raw,
-            weights,
-            reduction,
-            None,
-            input_range,
-            check_range,
-            checkpointing,
-        )
+        super().__init__(layers, layer_weights, "gram", raw, weights, **options)
 
     def forward(self, input: Tensor, style: Tensor | Style) -> Tensor:
         """The total distance, >= 0: a scalar, or a value for each image with `reduction="none"`."""
@@ -305,13 +274,15 @@ class StyleLoss(_Loss):
         given = style.grams if isinstance(style, Style) else self._grams(style, "style")
         found = {}
         for name, matrix in self._grams(input, "input").items():
+            if name not in given:
+                raise PerceptError("the style was prepared by a loss of other layers: do it anew")
             if given[name].shape[0] not in (1, matrix.shape[0]):
                 raise PerceptError(
                     f"{given[name].shape[0]} styles for {matrix.shape[0]} images: give one for all "
                     "or one for each"
                 )
-            norm = safe_sqrt((matrix - given[name]).square().sum((1, 2)))
-            found[name] = norm / self.scale[name] ** self.distance.scale_power
+            apart = matrix - given[name]
+            found[name] = self.distance.finished(apart, 1, self.scale[name])
         return found
 
     @torch.no_grad()
@@ -320,28 +291,27 @@ class StyleLoss(_Loss):
         return Style(self._grams(style, "style"))
 
     def _grams(self, images: Tensor, role: str) -> dict[str, Tensor]:
-        """Each layer's Gram matrix, over C·H·W: N×3×H×W → name → N×C×C."""
-        seen = self._images(images, role)
+        """Each layer's Gram matrix, over H·W: N×3×H×W → name → N×C×C."""
+        seen = self._sized(self._images(images, role), role)
 
         def summed(_: str, __: slice, f: Tensor) -> Tensor:
             with torch.autocast(f.device.type, enabled=False):
                 return gram(at_least_float32(f))
 
-        sums = sums_over(
-            self.network, tuple(self.layer_weights), (seen,), summed, self.checkpointing
-        )
-        return {
-            name: matrix / (LAYERS[name].channels * _positions(LAYERS[name], seen))
-            for name, matrix in sums.items()
-        }
+        sums = sums_over(self.network, self._names, (seen,), summed, self.checkpointing)
+        return {name: matrix / _positions(LAYERS[name], seen) for name, matrix in sums.items()}
 
 
 def total_variation(images: Tensor, reduction: str = "mean") -> Tensor:
     """How rough images are: mean |difference| of neighbours, down plus across, >= 0.
 
     The anisotropic total variation (Rudin et al. 1992) over the number of differences: N×C×H×W of
-    2 pixels or more a side → a scalar, or N values with `reduction="none"`.
+    2 pixels or more a side → a scalar, or N values with `reduction="none"`. Raises PerceptError for
+    other shapes and reductions.
     """
+    if images.ndim != 4 or min(images.shape[2:]) < 2:
+        raise PerceptError(f"images have shape {tuple(images.shape)}: give N×C×H×W, 2×2 or more")
+    images = at_least_float32(images)
     down = (images[:, :, 1:] - images[:, :, :-1]).abs().mean((1, 2, 3))
     across = (images[..., 1:] - images[..., :-1]).abs().mean((1, 2, 3))
     return _reduced(down + across, _checked_reduction(reduction))
@@ -352,6 +322,18 @@ def _reduced(values: Tensor, reduction: str) -> Tensor:
     if reduction == "none":
         return values
     return values.mean() if reduction == "mean" else values.sum()
+
+
+def _check_range(values: Tensor, role: str, bounds: tuple[float, float]) -> None:
+    least, most = bounds
+    room = ROUNDING * (most - least)
+    low, high = (float(bound) for bound in values.detach().aminmax())
+    if not (low >= least - room and high <= most + room):
+        raise PerceptError(
+            f"{role} has values from {low:g} to {high:g}: scale or clamp them to "
+            f"[{least:g}, {most:g}], say in which input_range images are, or switch "
+            "check_range off"
+        )
 
 
 def _checked_reduction(reduction: str) -> str:

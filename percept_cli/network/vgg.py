@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -34,13 +34,34 @@ class VGG19(nn.Module):
                 "others, such as torchvision's, or shallower layers"
             )
         self.steps = tuple(LAYERS[name] for name in ORDER[: ORDER.index(deepest) + 1])
-        self.register_buffer("mean", torch.tensor(weights.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(weights.std).view(1, 3, 1, 1), persistent=False)
+        self._statistics = {"mean": weights.mean, "std": weights.std}
+        for name, values in self._statistics.items():
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         for layer in self.steps:
             if layer.kind in ("conv", "fc"):
                 for part in ("weight", "bias"):
                     tensor = weights.tensors[f"{layer.name}.{part}"]
                     self.register_buffer(f"{layer.name}_{part}", tensor, persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> VGG19:
+        """Also in half precision mean and std stay in float32: 1/255 would be 0.4 % off."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, values in self._statistics.items():
+            moved = self.get_buffer(name)
+            if moved.element_size() < 4:
+                setattr(self, name, torch.tensor(values, device=moved.device).view(1, 3, 1, 1))
+        return self
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the layers."""
+        return self.parameters_of("conv1_1")[0].dtype
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """The memory format of the weights, which features have as well."""
+        first = self.parameters_of("conv1_1")[0]
+        return torch.contiguous_format if first.is_contiguous() else torch.channels_last
 
     def features(self, images: Tensor, layers: Collection[str]) -> Iterator[tuple[str, Tensor]]:
         """Name and feature, N×C×H×W, of each of these layers, for N×3×H×W images in [0, 1].
@@ -48,7 +69,7 @@ class VGG19(nn.Module):
         The ReLUs run in place except over a feature that is given out. The fully connected layers
         give N×C×1×1.
         """
-        x = ((images - self.mean) / self.std).to(self.mean.dtype)
+        x = ((images - self.mean) / self.std).to(self.dtype).contiguous(memory_format=self.layout)
         given = False
         for layer, name in self.plan(layers):
             if layer.kind == "conv":

@@ -78,13 +78,14 @@ class Scorer:
         pair can: the device is not there, or the weights cannot be loaded.
         """
         waiting: deque[tuple[Pair, Future[_Begun]]] = deque()
+        limit = ahead
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             for pair in pairs:
                 waiting.append((pair, pool.submit(self._begin, pair)))
-                while len(waiting) > ahead:
+                while len(waiting) > limit:
                     answers, pixels = self._next(waiting)
-                    ahead = min(ahead, max(AHEAD_PIXELS // pixels, 0))
+                    limit = min(ahead, AHEAD_PIXELS // pixels)
                     yield from answers
             while waiting:
                 yield from self._next(waiting)[0]
@@ -94,7 +95,10 @@ class Scorer:
     def _next(
         self, waiting: deque[tuple[Pair, Future[_Begun]]]
     ) -> tuple[list[tuple[Pair, Scored]], int]:
-        """The next pairs' results: of one pair, or of as many as are measured together."""
+        """The next pairs' results, of one or of as many as are measured together.
+
+        And the pixels of the largest image held, 1 where none was.
+        """
         pair, future = waiting.popleft()
         first = future.result()
         group = [(pair, first)]
@@ -105,9 +109,9 @@ class Scorer:
                 pair, future = waiting.popleft()
                 group.append((pair, future.result()))
         results = self._finish([begun for _, begun in group], first.options)
-        pixels = max((begun.result.width or 1) * (begun.result.height or 1) for _, begun in group)
+        held = (begun.pictures[0].size // 3 for _, begun in group if begun.pictures)
         pairs = [pair for pair, _ in group]
-        return list(zip(pairs, results, strict=True)), pixels
+        return list(zip(pairs, results, strict=True)), max(held, default=1)
 
     def compare(self, reference: Source, candidate: Source) -> Scored:
         """Score two images; PerceptError if they cannot be compared."""

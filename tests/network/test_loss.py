@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import percept_cli
 from percept_cli import PerceptError, PerceptualLoss, StyleLoss, total_variation
+from percept_cli.network import bands
 from percept_cli.network import loss as loss_module
 from percept_cli.network.distances import DISTANCES
 from percept_cli.network.loss import STYLE_LAYERS
@@ -213,25 +214,82 @@ def test_a_mask_of_everything_changes_nothing_and_a_mean_is_over_its_area() -> N
     assert loss(image, target, half).item() == pytest.approx(whole.item(), rel=0.1)
 
 
-def test_a_mask_is_resized_with_the_images() -> None:
+def test_no_gradient_leaves_a_mask_where_images_are_resized() -> None:
+    torch.manual_seed(0)
     image, target = torch.rand(2, 1, 3, 64, 64)
     mask = torch.zeros(1, 1, 64, 64)
-    mask[..., 16:48] = 1
-    found = PerceptualLoss(resize=32)(image, target, mask)
-    small = torch.zeros(1, 1, 32, 32)
-    small[..., 8:24] = 1
-    resized = [
-        nn.functional.interpolate(x, (32, 32), mode="bicubic", antialias=True)
-        for x in (image, target)
-    ]
-    torch.testing.assert_close(found, PerceptualLoss(check_range=False)(*resized, small))
+    mask[..., 17:46] = 1
+    loss = PerceptualLoss(resize=32)
+    image.requires_grad_()
+    found = loss(image, target, mask)
+    found.backward()
+    assert image.grad is not None
+    inside = mask.expand_as(image) > 0
+    assert image.grad[inside].any() and not image.grad[~inside].any()
+    torch.testing.assert_close(loss(image, loss.prepare(target), mask), found)
+
+
+@pytest.mark.parametrize("case", ["large", "prepared and banded", "layouts"])
+def test_identical_images_are_zero_however_they_come(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bands, "BAND_PIXELS", 64 * 64)
+    image = tensor(COFFEE[0])
+    loss = PerceptualLoss(checkpointing=case == "prepared and banded")
+    target: Any = image
+    if case == "layouts":
+        image = image.contiguous(memory_format=torch.channels_last)
+    if case == "prepared and banded":
+        target = loss.prepare(image)
+    image = image.clone().requires_grad_()
+    value = loss(image, target)
+    value.backward()
+    assert value.item() == 0
+    assert image.grad is not None and not image.grad.any()
+
+
+def test_half_images_may_be_resized() -> None:
+    images = torch.rand(2, 1, 3, 32, 32).half()
+    found = PerceptualLoss(("conv1_1",), resize=16)(*images)
+    exact = PerceptualLoss(("conv1_1",), resize=16)(*images.float())
+    torch.testing.assert_close(found, exact)
+
+
+def test_a_loss_in_half_precision_keeps_its_mean_and_std() -> None:
+    loss = PerceptualLoss(("conv1_1",)).to(torch.bfloat16)
+    exact = PerceptualLoss(("conv1_1",))
+    assert torch.equal(loss.network.mean, exact.network.mean)
+    target, image = (tensor(path)[..., :64, :64] for path in COFFEE)
+    # The weights are rounded to 8 bits, each its own way: on the whole little is left of it.
+    assert loss(image, target).item() == pytest.approx(exact(image, target).item(), rel=0.003)
+
+
+def test_what_another_loss_prepared_is_refused() -> None:
+    image = torch.rand(1, 3, 16, 16)
+    with pytest.raises(PerceptError, match="target was prepared by a loss of other layers"):
+        PerceptualLoss(("conv1_2",))(image, PerceptualLoss(("conv1_1",)).prepare(image))
+    with pytest.raises(PerceptError, match="style was prepared by a loss of other layers"):
+        StyleLoss(("conv1_2",))(image, StyleLoss(("conv1_1",)).prepare(image))
+
+
+def test_a_mask_outside_0_to_1_is_refused() -> None:
+    images, mask = torch.rand(2, 1, 3, 16, 16), torch.full((1, 1, 16, 16), 255, dtype=torch.uint8)
+    with pytest.raises(PerceptError, match="mask has values from 255 to 255"):
+        PerceptualLoss(("conv1_1",))(*images, mask)
+    assert PerceptualLoss(("conv1_1",))(*images, mask.bool()) > 0
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 3, 1, 8)])
+def test_total_variation_of_what_has_no_neighbours_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(PerceptError, match="give N×C×H×W, 2×2 or more"):
+        total_variation(torch.rand(shape))
 
 
 def test_the_range_of_a_loss_on_an_accelerator_is_checked_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(PerceptualLoss, "_check_range", lambda _, __, role: looked.append(role))
+    monkeypatch.setattr(loss_module, "_check_range", lambda _, role, __: looked.append(role))
     loss = PerceptualLoss(("conv1_1",)).to("meta")
     for _ in range(3):
         loss.prepare(torch.rand(1, 3, 8, 8, device="meta"))
@@ -327,7 +385,7 @@ def test_a_compiled_loss_is_the_eager_one(backend: str) -> None:
     torch.manual_seed(0)
     # Without areas of one colour: which of equal features is the maximum is left to rounding.
     target, image = torch.rand(2, 1, 3, 32, 32)
-    compiled = torch.compile(loss, backend=backend, fullgraph=True)
+    compiled = torch.compile(loss, backend=backend, fullgraph=True, dynamic=True)
     once, again = (image.clone().requires_grad_() for _ in range(2))
     values = loss(once, target), compiled(again, target)
     torch.autograd.backward(values)
@@ -399,3 +457,12 @@ def test_a_large_mask_counts_in_half_precision() -> None:
     loss, mask = PerceptualLoss(("conv1_1",)), torch.ones(1, 1, 300, 300)
     found = loss(image.half(), target.half(), mask)
     assert found.item() == pytest.approx(loss(image, target, mask).item(), rel=0.01)
+
+
+def test_a_compiled_loss_serves_many_sizes() -> None:
+    compiled = torch.compile(PerceptualLoss(("conv1_1",)), backend="aot_eager", fullgraph=True)
+    counter = torch._dynamo.utils.counters
+    counter.clear()
+    for side in range(16, 40, 2):
+        compiled(*torch.rand(2, 1, 3, side, side + 3))
+    assert counter["stats"]["unique_graphs"] <= 3

@@ -98,7 +98,7 @@ def test_raw_distances_are_unscaled() -> None:
 def test_bfloat16_is_near_float32() -> None:
     exact = measure(REFERENCE, CANDIDATE)
     near = measure(REFERENCE, CANDIDATE, precision="bf16")
-    assert near.total == pytest.approx(exact.total, rel=0.05)
+    assert near.total == pytest.approx(exact.total, rel=0.003)
     assert near.total != exact.total
 
 
@@ -228,7 +228,7 @@ def test_a_remembered_reference_gives_the_same_numbers(monkeypatch: pytest.Monke
 
 def test_out_of_memory_means_smaller_tiles_then_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that holds `room` pixels, as far as the code around it can tell."""
-    run, sizes, room = Meter._run, [], 96 * 1024
+    run, sizes, room = Meter._run, [], 15_000
 
     def limited(self: Meter, jobs: Any) -> None:
         pixels_seen = sum(crop.seen.pixels for _, crop in jobs)
@@ -241,12 +241,12 @@ def test_out_of_memory_means_smaller_tiles_then_an_error(monkeypatch: pytest.Mon
     monkeypatch.setattr(Meter, "_run", limited)
     small = Meter(Options())
     small._capacity = Capacity(width=1024, height=1024, batch=4, strips=False)
-    (first, second) = small.measure([(REFERENCE, CANDIDATE)] * 2 + [])[:2]
+    first, second = small.measure([(REFERENCE, CANDIDATE)] * 2)
+    assert sizes[0] > room >= sizes[-1]
     assert first.layers == second.layers == pytest.approx(expected.layers, rel=1e-5)
     room = 1
     with pytest.raises(OutOfMemory, match="out of memory even for 64x64 pixels"):
         small.measure([(REFERENCE, CANDIDATE)])
-    assert sizes == sorted(sizes, reverse=True) or len(set(sizes)) > 2
 
 
 def test_the_floor_is_taken_from_the_map_and_nothing_else() -> None:

@@ -79,6 +79,23 @@ def test_few_pairs_are_read_ahead() -> None:
     answers.close()
 
 
+def test_large_images_hold_up_reading_ahead_only_while_they_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(score, "AHEAD_PIXELS", 256 * 255)
+    asked = []
+
+    def pairs() -> Iterator[Pair]:
+        for number in range(20):
+            asked.append(number)
+            yield Pair(REFERENCE, CANDIDATE if number in (4, 5) else REFERENCE, str(number))
+
+    answers = Scorer(Options(layers=("conv1_1",))).score(pairs())
+    begun = [len(asked) - number for number, _ in enumerate(answers)]
+    assert begun[0] == score.AHEAD + 1 and begun[5] == 1
+    assert score.AHEAD + 1 in begun[6:]
+
+
 def test_equal_pixels_in_different_files_are_identical(tmp_path: Path) -> None:
     other = tmp_path / "coffee.bmp"
     Image.open(REFERENCE).save(other)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import training
 from conftest import REFERENCES, SAMPLES
 from PIL import Image
 from test_vgg import random_weights
@@ -466,3 +467,19 @@ def test_a_compiled_loss_serves_many_sizes() -> None:
     for side in range(16, 40, 2):
         compiled(*torch.rand(2, 1, 3, side, side + 3))
     assert counter["stats"]["unique_graphs"] <= 3
+
+
+def test_loss_and_gradient_are_those_of_plain_torchvision() -> None:
+    target, image = (tensor(path)[..., :96, :96] for path in COFFEE)
+    torch.manual_seed(0)
+    image = image + 0.01 * torch.randn_like(image)  # No flat areas, where maxima are ties.
+    gradients = []
+    for loss in (training.percept_loss(), training.plain_loss()):
+        start = image.clamp(0, 1).requires_grad_()
+        value = loss(start, target)
+        value.backward()
+        assert start.grad is not None
+        gradients.append((value.item(), start.grad))
+    (ours, our_gradient), (theirs, their_gradient) = gradients
+    assert ours == pytest.approx(theirs, rel=1e-5)
+    assert (our_gradient - their_gradient).norm() < 1e-4 * their_gradient.norm()

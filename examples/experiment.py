@@ -174,9 +174,7 @@ def report(
     """Write the pictures and the plot of the losses; print how far they are from the targets."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = {**given, **{name: run.outputs for name, run in runs.items()}}
-    print(
-        "| photographs, mean | total (l2) | total (unit) | PSNR |\n| --- | --- | --- | --- |"
-    )
+    print("| photographs, mean | total (l2) | total (unit) | PSNR |\n| --- | --- | --- | --- |")
     for column, images in columns.items():
         figures = np.mean([distances(targets[name], images[name]) for name in targets], axis=0)
         print("| {} | {:.3f} | {:.3f} | {:.2f} dB |".format(column, *figures))

@@ -79,6 +79,11 @@ def example(name: str) -> str:
                 small = image.convert("RGB").quantize(256)
                 small.save(PICTURES / f"{name}_{picture}.png", optimize=True)
     table = "\n".join(line for line in done.stdout.splitlines() if line.startswith("|"))
+    without, with_term = (
+        [float(cell) for cell in row.split(" | ")[1:3]] for row in table.splitlines()[-2:]
+    )
+    if not all(after < before for before, after in zip(without, with_term, strict=True)):
+        raise AssertionError(f"{name}: the perceptual term does not lower both distances:\n{table}")
     return f"{table}\n\n{minutes:.1f} minutes for both, {machine()}."
 
 

@@ -79,10 +79,13 @@ class _Filtered(torch.autograd.Function):
     """A convolution with fixed weights, or with the same weights turned, which is its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, turned: bool) -> Tensor:
-        ctx.save_for_backward(weight)
-        ctx.turned = turned
+    def forward(x: Tensor, weight: Tensor, bias: Tensor, turned: bool) -> Tensor:
         return _winograd(x, _transformed(weight, turned), bias, 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _: Tensor) -> None:
+        _, weight, _, ctx.turned = inputs
+        ctx.save_for_backward(weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:

@@ -5,6 +5,7 @@ L(x, y) = Σᵢ wᵢ·dᵢ(x, y) / Σᵢ wᵢ, where dᵢ is the distance of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,12 +66,20 @@ class _Loss(nn.Module):
     ) -> None:
         super().__init__()
         names = chosen(layers)
-        if len(input_range) != 2 or not input_range[0] < input_range[1]:
+        _check_pair("input_range", input_range)
+        low, high = input_range
+        if not (low < high and math.isfinite(high - low)):
             raise PerceptError(f"input_range {input_range}: give the least value and the largest")
+        if isinstance(resize, int):
+            resize = resize, resize
+        if resize is not None:
+            _check_pair("resize", resize)
+            if min(resize) < 1:
+                raise PerceptError(f"resize {resize}: give a height and a width of 1 or more")
         self.layer_weights = weighted(names, layer_weights or {})
         self.distance = distance_named(distance)
         self.reduction = _checked_reduction(reduction)
-        self.resize = (resize, resize) if isinstance(resize, int) else resize
+        self.resize = resize
         self.input_range = input_range
         self.check_range = check_range
         self.checkpointing = checkpointing
@@ -101,7 +110,7 @@ class _Loss(nn.Module):
 
     def _sized(self, images: Tensor, role: str) -> Tensor:
         """What the network sees of N×3×H×W images in [0, 1]."""
-        if self.resize:
+        if self.resize is not None:
             images = functional.interpolate(
                 at_least_float32(images), self.resize, mode="bicubic", antialias=True
             )
@@ -183,9 +192,10 @@ class PerceptualLoss(_Loss):
     ) -> dict[str, Tensor]:
         """Each layer's distance for each image, with its graph: name → N values, >= 0.
 
-        Both are N×3×H×W, or the target is prepared. With a `mask`, N×1×H×W in 0..1, only what is
-        inside counts: outside, the input is taken to be the target. So no gradient reaches it,
-        while what is inside is still seen in its surroundings; and means are over the mask's area.
+        Both are N×3×H×W, or the target is prepared, N images or 1 for all. With a `mask`, N×1×H×W
+        in 0..1, only what is inside counts: outside, the input is taken to be the target. So no
+        gradient reaches it, while what is inside is still seen in its surroundings; and means are
+        over the mask's area.
 
         Raises PerceptError for values outside the range, channels other than 3, shapes that differ,
         images too small for the deepest layer, and tensors on another device than the loss.
@@ -196,6 +206,8 @@ class PerceptualLoss(_Loss):
             if isinstance(target, Prepared)
             else (None, self._images(target, "target"))
         )
+        if prepared and goal.shape[0] == 1:
+            goal = goal.expand(images.shape[0], -1, -1, -1)
         if images.shape != goal.shape:
             raise PerceptError(
                 f"input {tuple(images.shape)} and target {tuple(goal.shape)}: give equal shapes"
@@ -213,7 +225,7 @@ class PerceptualLoss(_Loss):
             g = prepared.features[name][:, :, rows] if prepared else other[0]
             with torch.autocast(f.device.type, enabled=False):
                 f, g = at_least_float32(f), at_least_float32(g)
-                return self.distance.sums(g, f - g)
+                return self.distance.sums(g.expand_as(f), f - g)
 
         compared = (seen,) if prepared else (seen, self._sized(goal, "target"))
         found = {}
@@ -224,6 +236,7 @@ class PerceptualLoss(_Loss):
             found[name] = self.distance.finished(of_layer, counted, self.scale[name])
         return found
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def prepare(self, target: Tensor) -> Prepared:
         """A target's features, N×3×H×W, to be given as the target of many inputs.
@@ -285,6 +298,7 @@ class StyleLoss(_Loss):
             found[name] = self.distance.finished(apart, 1, self.scale[name])
         return found
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def prepare(self, style: Tensor) -> Style:
         """The Gram matrices of one or more style images, N×3×H×W, to be given again and again."""
@@ -334,6 +348,11 @@ def _check_range(values: Tensor, role: str, bounds: tuple[float, float]) -> None
             f"[{least:g}, {most:g}], say in which input_range images are, or switch "
             "check_range off"
         )
+
+
+def _check_pair(option: str, value: Any) -> None:
+    if not (isinstance(value, Sequence) and len(value) == 2):
+        raise PerceptError(f"{option} {value!r}: give two numbers")
 
 
 def _checked_reduction(reduction: str) -> str:

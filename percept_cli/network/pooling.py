@@ -20,25 +20,32 @@ def pool(x: Tensor) -> Tensor:
     """Maxima of squares of 2×2, without an odd last row or column: N×C×H×W → N×C×H/2×W/2."""
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return functional.max_pool2d(x, 2)
-    pooled: Tensor = _Pool.apply(x)  # type: ignore[no-untyped-call]
-    return pooled
+    if x.requires_grad:
+        pooled: Tensor = _Pool.apply(x)[0]  # type: ignore[no-untyped-call]
+        return pooled
+    largest, *others = (_slice(x, place) for place in PLACES)
+    for other in others:
+        largest = largest.maximum(other)
+    return largest
 
 
 class _Pool(torch.autograd.Function):
+    """Maxima, and which of PLACES each of them was in."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         largest, *others = (_slice(x, place) for place in PLACES)
-        if not ctx.needs_input_grad[0]:
-            for other in others:
-                largest = largest.maximum(other)
-            return largest
         place = torch.zeros(largest.shape, dtype=torch.uint8, device=x.device)
         for number, other in enumerate(others, start=1):
             place.masked_fill_(other > largest, number)
             largest = largest.maximum(other)
-        ctx.save_for_backward(place)
-        ctx.shape = x.shape
-        return largest
+        return largest, place
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.shape = inputs[0].shape
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:

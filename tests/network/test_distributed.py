@@ -30,7 +30,7 @@ class Judged(nn.Module):
 
 def batch() -> tuple[Tensor, Tensor]:
     torch.manual_seed(1)
-    return torch.rand(4, 3, 24, 24), torch.rand(4, 3, 24, 24)
+    return torch.rand(4, 3, 40, 40), torch.rand(4, 3, 40, 40)
 
 
 def learn(judged: nn.Module, inside: bool, images: Tensor, target: Tensor) -> Tensor:

@@ -136,6 +136,20 @@ def test_gradcheck_in_double(kind: str) -> None:
     assert torch.autograd.gradcheck(loss, (image.requires_grad_(), target))
 
 
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_gradcheck_of_bands_against_a_prepared_target_in_a_mask(
+    distance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(bands, "BAND_PIXELS", 4 * 5)
+    loss = PerceptualLoss(("conv1_1", "pool1"), distance=distance, checkpointing=True).double()
+    image, target = torch.rand(2, 2, 3, 8, 5, dtype=torch.float64)
+    mask = torch.rand(2, 1, 8, 5, dtype=torch.float64)
+    mask[0, :, :5, 2:] = 0
+    arguments = image.requires_grad_(), loss.prepare(target), mask
+    assert torch.autograd.gradcheck(loss, arguments)
+
+
 def test_both_sides_may_take_gradients_and_may_be_differentiated_twice() -> None:
     torch.manual_seed(0)
     loss = PerceptualLoss(("relu1_1", "pool1"), distance="mse").double()
@@ -166,6 +180,27 @@ def test_a_prepared_target_gives_the_same_loss_and_gradient(distance: str) -> No
         torch.autograd.backward(values)
         torch.testing.assert_close(*values, rtol=0, atol=0)
         torch.testing.assert_close(once.grad, again.grad, rtol=0, atol=0)
+
+
+def test_one_prepared_target_serves_many_images() -> None:
+    torch.manual_seed(0)
+    images, target = torch.rand(3, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    loss, mask = PerceptualLoss(reduction="none", distance="unit"), torch.rand(3, 1, 32, 32)
+    with torch.inference_mode():
+        goal = loss.prepare(target)
+    many = target.repeat(3, 1, 1, 1)
+    torch.testing.assert_close(loss(images, goal), loss(images, many))
+    torch.testing.assert_close(loss(images, goal, mask), loss(images, many, mask))
+    with pytest.raises(PerceptError, match="give equal shapes"):
+        loss(images, loss.prepare(many[:2]))
+
+
+def test_a_functional_gradient_is_the_usual_one() -> None:
+    target, image = (tensor(path)[..., :64, :64] for path in COFFEE)
+    loss = PerceptualLoss()
+    start = image.clone().requires_grad_()
+    loss(start, target).backward()
+    torch.testing.assert_close(torch.func.grad(loss)(image, target), start.grad, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("input_range", [(-1, 1), (0, 255)])
@@ -302,6 +337,10 @@ def test_the_range_of_a_loss_on_an_accelerator_is_checked_once(
     [
         ({"reduction": "median"}, "unknown reduction 'median': choose one of mean, sum, none"),
         ({"input_range": (1, 0)}, "input_range .*: give the least value and the largest"),
+        ({"input_range": (0, float("inf"))}, "input_range .*: give the least value and"),
+        ({"input_range": 255}, "input_range 255: give two numbers"),
+        ({"resize": (224,)}, "resize .*: give two numbers"),
+        ({"resize": 0}, "resize .*: give a height and a width of 1 or more"),
         ({"layers": ("fc7",)}, "bundled end at pool5, before fc7"),
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from measuring import machine, medians, table
+from torch import Tensor
 from torch.nn import functional
 
 from percept_cli.network.convolution import convolve
@@ -23,11 +24,23 @@ def ways(inputs: int, outputs: int, width: int) -> dict[str, Callable[[], object
     weight, bias = torch.randn(outputs, inputs, 3, 3), torch.randn(outputs)
     last = [each.contiguous(memory_format=torch.channels_last) for each in (x, weight)]
     half = [each.bfloat16() for each in (*last, bias)]
+    kernels, tiles = torch.randn(36, outputs, inputs), torch.randn(36, inputs, rows * width // 16)
+    kernels16, tiles16 = kernels.bfloat16(), tiles.bfloat16()
+
+    def direct() -> Tensor:
+        return functional.conv2d(x, weight, bias, padding=(0, 1))
+
     found: dict[str, Callable[[], object]] = {
         "percept's Winograd": lambda: convolve(x, weight, bias),
-        "direct": lambda: functional.conv2d(x, weight, bias, padding=(0, 1)),
+        "direct": direct,
         "direct, channels-last": lambda: functional.conv2d(*last, bias, padding=(0, 1)),
+        "direct, then ReLU": lambda: direct().relu_(),
+        "direct, ReLU fused": lambda: torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, (0, 1), (1, 1), (1, 1), 1, "relu", [], ""
+        ),
         "direct, bf16": lambda: functional.conv2d(*half, padding=(0, 1)),
+        "Winograd's products": lambda: torch.bmm(kernels, tiles),
+        "those in bf16": lambda: torch.bmm(kernels16, tiles16),
     }
     if torch.backends.nnpack.is_available():  # type: ignore[no-untyped-call]
         found["NNPACK"] = lambda: torch._nnpack_spatial_convolution(x, weight, bias, (0, 1))

@@ -26,7 +26,7 @@ from percept_cli.scoring.options import Options
 PAIRS = 200
 DISTANCES = {name: one for name, one in ALL_DISTANCES.items() if name != "gram"}
 LAYERS_THROUGH_POOL5 = tuple(name for name, layer in LAYERS.items() if layer.kind != "fc")
-TILES = Capacity(width=128, height=96, batch=1, strips=True)
+TILES = Capacity(width=128, height=96, together=0, strips=True)
 
 
 def random_pair(rng: np.random.Generator) -> tuple[Pixels, Pixels]:

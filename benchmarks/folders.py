@@ -84,7 +84,7 @@ def odiff_runs(folder: Path, program: str) -> None:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
-def figures(photographs: int, program: str | None) -> list[tuple[str, ...]]:
+def figures(photographs: int, program: str) -> list[tuple[str, ...]]:
     """Rows of a table for pages with so many photographs."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -92,10 +92,9 @@ def figures(photographs: int, program: str | None) -> list[tuple[str, ...]]:
         runs = {
             "percept, all equal": lambda: percept(folder, "same"),
             f"percept, {CHANGED} with a local change": lambda: percept(folder, "edited"),
+            "odiff, a process each, all equal": lambda: odiff_runs(folder, program),
+            "odiff, server mode, all equal": lambda: odiff_server(folder, program),
         }
-        if program:
-            runs["odiff, a process each, all equal"] = lambda: odiff_runs(folder, program)
-            runs["odiff, server mode, all equal"] = lambda: odiff_server(folder, program)
         seconds = medians(runs, rounds=3)
     first = seconds["percept, all equal"]
     pages = f"{photographs} photographs" if photographs else "text only"
@@ -104,7 +103,9 @@ def figures(photographs: int, program: str | None) -> list[tuple[str, ...]]:
 
 def main() -> None:
     found = sys.argv[1] if len(sys.argv) > 1 else shutil.which("odiff")
-    program = str(Path(found).resolve()) if found else None
+    if not found:
+        raise SystemExit("odiff is not there: npm install odiff-bin, and give its path or set PATH")
+    program = str(Path(found).resolve())
     rows = [row for photographs in (0, 4) for row in figures(photographs, program)]
     print(f"{COUNT} screenshots of 1280×720, whole process, {machine()}\n")
     print(table(("pages", "command", "seconds", "ratio"), rows))

@@ -23,12 +23,12 @@ def machine() -> str:
 
 
 def medians(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each run, all of them in turn in every round after one warm-up."""
+    """Median seconds of each run: all in turn, every other round backwards, after one warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for round_number in range(rounds + 1):
-        for name, run in runs.items():
+        for name in list(runs)[:: -1 if round_number % 2 else 1]:
             start = time.perf_counter()
-            run()
+            runs[name]()
             if round_number:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}

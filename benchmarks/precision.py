@@ -11,15 +11,12 @@ from percept_cli.results import Result
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 
-DISTORTIONS = ("jpeg-1", "jpeg-3", "blur-1", "noise-2", "shift-1", "edit-1", "edit-3")
-
 
 def results(precision: str, distance: str) -> list[Result]:
     """The sample images' results at this precision."""
     scorer, found = Scorer(Options(precision=precision, distance=distance)), []
-    for distortion in DISTORTIONS:
-        samples = ROOT / "sample_images"
-        pairs, _ = pairs_of(samples / "references", samples / distortion)
+    for folder in sorted((ROOT / "sample_images").glob("*-[1-3]")):
+        pairs, _ = pairs_of(folder.parent / "references", folder)
         found += [scored.result for _, scored in scorer.score(pairs)]
     return found
 
@@ -30,12 +27,12 @@ def main() -> None:
         pairs = list(zip(results("bf16", distance), results("fp32", distance), strict=True))
         for figure in ("total", "peak"):
             values = [(getattr(near, figure), getattr(exact, figure)) for near, exact in pairs]
-            errors = [abs(near / exact - 1) for near, exact in values if exact]
+            errors = [near / exact - 1 for near, exact in values if exact]
             if errors:
-                worst, middle = max(errors), statistics.median(errors)
-                rows.append((distance, figure, f"{middle:.1e}", f"{worst:.1e}"))
+                least, middle, most = min(errors), statistics.median(errors), max(errors)
+                rows.append((distance, figure, *(f"{e:+.1e}" for e in (least, middle, most))))
     print(f"Relative error of bf16 over {len(pairs)} pairs, {machine()}\n")
-    print(table(("distance", "figure", "median", "largest"), rows))
+    print(table(("distance", "figure", "least", "median", "most"), rows))
 
 
 if __name__ == "__main__":

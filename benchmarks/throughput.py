@@ -1,4 +1,4 @@
-"""100 pairs of 256×256 photographs: percept against its bare network, and against lpips.
+"""50 pairs of 256×256 photographs: percept against its bare network, and against lpips.
 
 The bare network runs the same layers on tensors that are in memory already, channels-last, at the
 batch size that is fastest. lpips reads the same files.
@@ -25,7 +25,7 @@ from percept_cli.network.weights import load
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 
-COUNT = 100
+COUNT = 50
 BATCHES = (1, 2, 4, 8, 16)
 
 
@@ -76,7 +76,7 @@ def main() -> None:
                 f"bare network, batch {batch}, from memory": lambda: bare(images, batch),
                 "lpips (vgg), from files": lambda: run_lpips(model, pairs),
             },
-            rounds=1,
+            rounds=3,
         )
     percept = seconds["percept, from files"]
     rows = [

@@ -8,6 +8,7 @@ those after the ReLU, which runs in place, so relu layers are what all compute a
 from __future__ import annotations
 
 import re
+import statistics
 import subprocess
 import sys
 import warnings
@@ -136,9 +137,13 @@ def resident(which: str) -> int:
 
 
 def memories(name: str, side: int, count: int) -> list[str]:
-    """What `memory` prints, of a process of its own."""
+    """What `memory` prints, each figure the median of three processes."""
     command = [sys.executable, __file__, name, str(side), str(count)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    printed = [
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        for _ in range(3)
+    ]
+    return [str(statistics.median(map(int, figures))) for figures in zip(*printed, strict=True)]
 
 
 def main() -> None:

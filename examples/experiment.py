@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,14 +55,17 @@ def arguments(description: str | None, steps: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def convolutions(
-    inputs: int, width: int, outputs: int, dilations: Sequence[int] = (1,) * 5
-) -> nn.Sequential:
-    """3×3 convolutions with ReLUs between them: one in, one for each dilation, and one out."""
-    layers: list[nn.Module] = [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
-    for dilation in dilations:
-        layers += [nn.Conv2d(width, width, 3, 1, dilation, dilation), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Conv2d(width, outputs, 3, padding=1))
+def convolutions(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    """Seven 3×3 convolutions with ReLUs between them (He et al. 2015); they start out giving 0."""
+    widths = (inputs, *[width] * 6, outputs)
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        convolution = nn.Conv2d(before, after, 3, padding=1)
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        nn.init.zeros_(convolution.bias)
+        layers += [convolution, nn.ReLU()]
+    nn.init.zeros_(convolution.weight)
+    return nn.Sequential(*layers[:-1])
 
 
 def l1(output: Tensor, target: Tensor, _: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Inpainting: a small network fills scratches, with and without the perceptual term in them."""
+"""Inpainting: a small network fills in lost pixels, with and without the perceptual term."""
 
 from __future__ import annotations
 
@@ -9,40 +9,34 @@ from torch.nn import functional
 
 from percept_cli import PerceptualLoss
 
-CELL, LENGTH, WIDTH, AROUND = 32, 24, 4, 13
-"""Pixels: sides of the squares with one scratch each, of scratches, of what is averaged first."""
-WEIGHT, RATE = 0.5, 1e-3
+LOST, AROUND = 0.5, 7
+"""Share of the pixels that are lost, and the side of what is averaged around each of them first."""
+WEIGHT = 0.1
 
 
 class Inpainter(nn.Module):
-    """Fills the scratches of N×4×H×W images, whose fourth channel is 1 inside them."""
+    """Fills in N×4×H×W images, whose fourth channel is 1 where a pixel is lost."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = experiment.convolutions(4, 48, 3, dilations=(1, 2, 4, 2, 1))
+        self.layers = experiment.convolutions(4, 32, 3)
 
     def forward(self, given: Tensor) -> Tensor:
-        """N×4×H×W → N×3×H×W, as it was outside them."""
-        return given[:, :3] + given[:, 3:] * self.layers(given)
+        """N×4×H×W → N×3×H×W, as it was where nothing is lost."""
+        colours, lost = given[:, :3], given[:, 3:]
+        return colours + lost * self.layers(torch.cat([4 * colours - 2, lost], 1))
 
 
-def scratched(images: Tensor) -> Tensor:
-    """The images with a scratch in every 32×32 pixels, and where the scratches are.
+def damaged(images: Tensor) -> Tensor:
+    """The images with half of their pixels lost, and which they are.
 
-    They have the mean colour around them: the network has to find the rest.
+    Lost pixels have the mean colour around them: the network has to find the rest.
     """
-    scratch = torch.zeros_like(images[:, :1])
-    for one in scratch[:, 0]:
-        for top in range(0, one.shape[0], CELL):
-            for left in range(0, one.shape[1], CELL):
-                sides = (LENGTH, WIDTH) if torch.rand(()) < 0.5 else (WIDTH, LENGTH)
-                y, x = (int(torch.randint(CELL - side, ())) for side in sides)
-                one[top + y : top + y + sides[0], left + x : left + x + sides[1]] = 1
-    sums = functional.avg_pool2d(
-        torch.cat([images * (1 - scratch), 1 - scratch], 1), AROUND, 1, AROUND // 2
-    )
-    around = sums[:, :3] / sums[:, 3:]
-    return torch.cat([images * (1 - scratch) + around * scratch, scratch], 1)
+    lost = (torch.rand_like(images[:, :1]) < LOST).float()
+    known = torch.cat([images * (1 - lost), 1 - lost], 1)
+    sums = functional.avg_pool2d(known, AROUND, 1, AROUND // 2)
+    around = sums[:, :3] / sums[:, 3:].clamp_min(1 / AROUND**2)
+    return torch.cat([images * (1 - lost) + around * lost, lost], 1)
 
 
 def main() -> None:
@@ -56,7 +50,7 @@ def main() -> None:
         return WEIGHT * perceptual(output, target, mask=given[:, 3:])
 
     terms = {"pixels (l1)": pixels, "perceptual": perceived}
-    experiment.compare(Inpainter, scratched, terms, options, rate=RATE)
+    experiment.compare(Inpainter, damaged, terms, options)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ class Upscaler(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers = experiment.convolutions(3, 48, 3 * FACTOR**2, dilations=(1,) * 4)
+        layers = experiment.convolutions(3, 48, 3 * FACTOR**2)
         self.layers = nn.Sequential(*layers, nn.PixelShuffle(FACTOR))
 
     def forward(self, small: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SAMPLES, clean_environment
+from PIL import Image
 
 import percept_cli
 
@@ -97,6 +98,12 @@ def test_what_needs_no_network_loads_no_torch(arguments: tuple[str | Path, ...])
 def test_equal_files_are_compared_without_numpy_or_rich() -> None:
     arguments = ("compare", REFERENCES, REFERENCES, "--format=json", "--quiet")
     assert not modules_after(command(*arguments)) & {"torch", "numpy", "rich"}
+
+
+def test_equal_pixels_in_other_files_need_no_torch(tmp_path: Path) -> None:
+    Image.open(COFFEE[0]).save(tmp_path / "coffee.bmp")
+    loaded = modules_after(command("compare", COFFEE[0], tmp_path / "coffee.bmp"))
+    assert "numpy" in loaded and "torch" not in loaded
 
 
 def test_templates_are_loaded_only_for_a_report(tmp_path: Path) -> None:

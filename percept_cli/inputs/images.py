@@ -112,7 +112,8 @@ def _looks(image: Image.Image, background: str) -> Picture:
     if orientation(image) > 1:
         notes.append("turned by its EXIF orientation")
     image.load()
-    turned = ImageOps.exif_transpose(image)
+    # Neither this nor converting copies what is fine as it is: large images are large.
+    turned = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
     profile = image.info.get("icc_profile")
     if turned.mode == "F" or turned.mode.startswith("I"):
         for key, what in (("icc_profile", "ICC profile"), ("transparency", "transparency")):
@@ -157,7 +158,8 @@ def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Pictu
         notes += note
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         notes.append(f"{image.mode} converted to RGB")
-    image = image.convert("RGB")
+    if image.mode != "RGB":
+        image = image.convert("RGB")
     if alpha:
         behind = Image.new("RGB", image.size, background_colour(background))
         image = Image.composite(image, behind, alpha)

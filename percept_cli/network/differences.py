@@ -299,8 +299,7 @@ def _larger(f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor) -> tuple[Ten
 def _fully_connected(
     strips: Iterator[Strip], name: str, weight: Tensor, bias: Tensor
 ) -> Iterator[Strip]:
-    (strip,) = strips
-    f, d = strip.own()
+    f, d = (torch.cat(parts, 2) for parts in zip(*(strip.own() for strip in strips), strict=True))
     if name == "fc6":
         f, d = (functional.adaptive_avg_pool2d(x, POOLED).flatten(1) for x in (f, d))
     else:

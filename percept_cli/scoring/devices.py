@@ -74,15 +74,15 @@ class Capacity:
     """Most columns of pixels that a crop owns."""
     height: int
     """Most rows."""
-    batch: int
-    """Most crops together."""
+    together: int
+    """Most pixels of crops that go together; a single crop may have more."""
     strips: bool
     """Whether a crop goes through in strips that stay in the cache, one image at a time."""
 
     def smaller(self) -> Capacity:
         """Half of it, for a device that ran out of memory; OutOfMemory if too little is left."""
-        if self.batch > 1:
-            return replace(self, batch=1)
+        if self.together > self.width * self.height:
+            return replace(self, together=self.together // 2)
         side = min(self.width, self.height) // 2
         if side < SMALLEST_TILE:
             raise OutOfMemory(
@@ -95,5 +95,5 @@ class Capacity:
 def capacity_of(device: torch.device) -> Capacity:
     """What the device works on at a time."""
     if device.type == "cpu":
-        return Capacity(width=1920, height=1 << 30, batch=1, strips=True)
-    return Capacity(width=1024, height=1024, batch=16, strips=False)
+        return Capacity(width=1920, height=8192, together=0, strips=True)
+    return Capacity(width=1024, height=1024, together=1 << 22, strips=False)

@@ -47,9 +47,10 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
         size = _evaluated(size, size, right.name, options)
         _ignoring(right.name, check_regions, options.ignore, size, options.max_pixels)
         return Loaded(size, None)
-    before = _decoded(left or reference, "reference", options)
-    after = _decoded(right or candidate, "candidate", options)
     name = right.name if right else "candidate"
+    before = _decoded(left or reference, "reference", options)
+    left = None  # Its bytes are no longer needed.
+    after = _decoded(right or candidate, "candidate", options)
     spans = before.guessed_span, after.guessed_span
     if None not in spans and spans[0] != spans[1]:
         raise PerceptError(

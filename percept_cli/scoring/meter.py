@@ -29,6 +29,12 @@ from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops
 KEPT_BYTES = 1 << 30
 """Most memory for the features of a reference that many candidates are compared with."""
 
+MOST_TOGETHER = 16
+"""Most crops in a batch."""
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
+"""What torch says when it is, on its several devices."""
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -50,6 +56,9 @@ class _Pair(NamedTuple):
     base: Pixels
     other: Pixels
     sums: dict[str, Sums]
+
+
+_Job = tuple[_Pair, Crop]
 
 
 @lru_cache(maxsize=4)
@@ -84,7 +93,7 @@ class Meter:
     @property
     def batch(self) -> int:
         """How many pairs are worth measuring together."""
-        return self._capacity.batch
+        return MOST_TOGETHER if self._capacity.together else 1
 
     def measure(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
         """Distances of pairs of images; those of a pair are of equal size, and not too small.
@@ -97,15 +106,16 @@ class Meter:
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                self._capacity = self._capacity.smaller()
-                if self.device.type != "cpu":
-                    torch.accelerator.memory.empty_cache()
+            # Only now, without the error, nothing holds the tensors that did not fit.
+            self._capacity = self._capacity.smaller()
+            if self.device.type != "cpu":
+                getattr(torch, self.device.type).empty_cache()
 
     def _measured(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
         started = [self._started(reference, candidate) for reference, candidate in pairs]
         jobs = [(pair, crop) for pair in started for crop in self._crops(pair)]
         with exact_arithmetic(self.device):
-            for batch in _batches(jobs, self._capacity.batch):
+            for batch in self._batches(jobs):
                 self._run(batch)
         return [self._finished(pair.sums) for pair in started]
 
@@ -139,7 +149,7 @@ class Meter:
             return [Crop(whole, whole)] if changed.any() else []
         return crops(changed, layer, (width, height), (self._capacity.width, self._capacity.height))
 
-    def _run(self, jobs: Sequence[tuple[_Pair, Crop]]) -> None:
+    def _run(self, jobs: Sequence[_Job]) -> None:
         """Let the network see crops of one size, and count what each of them owns."""
         base = self._images([_cut(pair.base, crop.seen) for pair, crop in jobs])
         other = self._images([_cut(pair.other, crop.seen) for pair, crop in jobs])
@@ -160,23 +170,43 @@ class Meter:
                 if part:
                     pair.sums[name].add(f[index : index + 1], d[index : index + 1], part)
 
-        streams = self._capacity.strips and LAYERS[self.options.deepest].kind != "fc"
-        rows = strip_rows(base.shape[3]) if streams else None
-        names, memory = self.options.layers, self._memory(jobs)
+        rows = None
+        if self._capacity.strips:
+            rows = strip_rows(base.shape[3])
+        elif self.options.deepest_reach.kind == "fc":
+            rows = self._capacity.height  # The whole image is one crop, whatever its size.
+        memory = self._memory(jobs[0][0].base) if self._is_remembered(*jobs[0]) else None
+        names = self.options.layers
         tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur)
 
-    def _memory(self, jobs: Sequence[tuple[_Pair, Crop]]) -> Memory | None:
-        """What is known of the one reference, where the network sees the whole of it."""
-        base, seen = jobs[0][0].base, jobs[0][1].seen
-        pixels = math.prod(base.shape[:2])
-        steps = LAYERS.values() if self._one_reference else ()
+    def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
+        """The jobs in groups that the network sees together, of one size and type of pixels."""
+        alike: dict[object, list[_Job]] = {}
+        for pair, crop in jobs:
+            if self._is_remembered(pair, crop):
+                yield [(pair, crop)]
+            else:
+                kind = crop.seen.width, crop.seen.height, pair.base.dtype
+                alike.setdefault(kind, []).append((pair, crop))
+        for group in alike.values():
+            fitting = self._capacity.together // group[0][1].seen.pixels
+            largest = min(max(fitting, 1), MOST_TOGETHER)
+            for start in range(0, len(group), largest):
+                yield group[start : start + largest]
+
+    def _is_remembered(self, pair: _Pair, crop: Crop) -> bool:
+        """Whether the network sees the whole of the one reference, and its features can be kept."""
+        pixels = math.prod(pair.base.shape[:2])
         values = sum(
             step.channels * pixels // step.stride**2
-            for step in steps
-            if step.kind == "conv" and step.stride <= LAYERS[self.options.deepest].stride
+            for step in self._network.steps
+            if step.kind == "conv"
         )
-        if not values or 4 * values > KEPT_BYTES or len(jobs) > 1 or seen.pixels < pixels:
-            return None
+        fits = 4 * values <= KEPT_BYTES
+        return self._one_reference and fits and crop.seen.pixels == pixels
+
+    def _memory(self, base: Pixels) -> Memory:
+        """What is known of the one reference."""
         if not self._remembered or not np.array_equal(self._remembered[0], base):
             self._remembered = base, Memory()
         return self._remembered[1]
@@ -271,20 +301,10 @@ def _cut(image: Pixels, part: Rectangle) -> Pixels:
     return image[part.top : part.bottom, part.left : part.right]
 
 
-def _batches(
-    jobs: list[tuple[_Pair, Crop]], largest: int
-) -> Iterator[Sequence[tuple[_Pair, Crop]]]:
-    """The jobs in groups whose crops have one size and one type of pixels."""
-    alike: dict[object, list[tuple[_Pair, Crop]]] = {}
-    for pair, crop in jobs:
-        kind = crop.seen.width, crop.seen.height, pair.base.dtype
-        alike.setdefault(kind, []).append((pair, crop))
-    for group in alike.values():
-        for start in range(0, len(group), largest):
-            yield group[start : start + largest]
-
-
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError):
         return True
-    return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)
+    said = str(error).lower()
+    return any(
+        words in said for words in ("out of memory", "can't allocate memory", "alloc_failed")
+    )

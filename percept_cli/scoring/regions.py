@@ -20,6 +20,9 @@ from percept_cli.network.layers import Layer
 CALL_PIXELS = 96 * 96
 """What one more run of the network costs besides its pixels, in pixels."""
 
+WORTHWHILE = 0.8
+"""Share of the whole image's cost from which crops are not worth it."""
+
 Blocks = NDArray[np.bool_]
 """A flag per cell, rows × columns; the last ones may reach over the border."""
 
@@ -68,7 +71,7 @@ def crops(
     affected = affected_cells(changed, layer)
     whole = Rectangle(0, 0, *size)
     parts = [_crop(part, layer, size) for part in _covered(affected, layer, size, (0, 0))]
-    if sum(map(_cost, parts)) >= _cost(Crop(whole, whole)):
+    if sum(map(_cost, parts)) >= WORTHWHILE * _cost(Crop(whole, whole)):
         parts = [Crop(whole, whole)]
     owned = (piece for part in parts for piece in _tiles(part.own, layer.stride, tile))
     return [_with_changed(_crop(own, layer, size), changed, layer.stride) for own in owned]
@@ -115,26 +118,26 @@ def _covered(
         min((origin[0] + cells.shape[1]) * side, size[0]),
         min((origin[1] + cells.shape[0]) * side, size[1]),
     )
-    best, least = [whole], _cost(_crop(whole, layer, size))
+    gap = _widest_gap(cells)
+    if gap is None:
+        return [whole]
+    axis, place = gap
+    first, second = np.split(cells, [place], axis=axis)
+    shift = (origin[0], origin[1] + place) if axis == 0 else (origin[0] + place, origin[1])
+    parts = _covered(first, layer, size, origin) + _covered(second, layer, size, shift)
+    cost = sum(_cost(_crop(part, layer, size)) for part in parts)
+    return parts if cost < _cost(_crop(whole, layer, size)) else [whole]
+
+
+def _widest_gap(cells: Blocks) -> tuple[int, int] | None:
+    """Axis and middle of the most rows or columns in a run without a flag."""
+    found = []
     for axis in (0, 1):
-        empty = np.logical_not(cells.any(axis=1 - axis))
-        if np.any(empty):
-            place = _middle_of_longest(empty)
-            first, second = np.split(cells, [place], axis=axis)
-            shift = (origin[0], origin[1] + place) if axis == 0 else (origin[0] + place, origin[1])
-            parts = _covered(first, layer, size, origin) + _covered(second, layer, size, shift)
-            cost = sum(_cost(_crop(part, layer, size)) for part in parts)
-            if cost < least:
-                best, least = parts, cost
-    return best
-
-
-def _middle_of_longest(flags: NDArray[Any]) -> int:
-    """A place in the longest run of flags."""
-    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
-    starts, ends = edges[::2], edges[1::2]
-    longest = int((ends - starts).argmax())
-    return int(starts[longest] + ends[longest]) // 2
+        empty = np.logical_not(cells.any(axis=1 - axis)).astype(np.int8)
+        edges = np.flatnonzero(np.diff(empty, prepend=0, append=0))
+        runs = edges.reshape(-1, 2).tolist()
+        found += [(end - start, axis, (start + end) // 2) for start, end in runs]
+    return max(found)[1:] if found else None
 
 
 def _cost(crop: Crop) -> float:

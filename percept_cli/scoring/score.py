@@ -85,7 +85,9 @@ class Scorer:
                 waiting.append((pair, pool.submit(self._begin, pair)))
                 while len(waiting) > limit:
                     answers, pixels = self._next(waiting)
-                    limit = min(ahead, AHEAD_PIXELS // pixels)
+                    # What is measured together comes off at once, and so many are to follow.
+                    ready = ahead and ahead + len(answers) - 1
+                    limit = min(ready, AHEAD_PIXELS // pixels)
                     yield from answers
             while waiting:
                 yield from self._next(waiting)[0]
@@ -201,10 +203,9 @@ class Scorer:
         try:
             measured = iter(self._meter(options).measure(pairs) if pairs else ())
         except OutOfMemory as error:
-            return [
-                Scored(_failed(b.result, error) if b.pictures else b.result, b.options)
-                for b in group
-            ]
+            if len(group) > 1:
+                return [scored for begun in group for scored in self._finish([begun], options)]
+            return [Scored(_failed(group[0].result, error), options)]
         return [
             self._scored(begun, next(measured))
             if begun.pictures

@@ -6,8 +6,9 @@ import copy
 
 import pytest
 import torch
-from test_vgg import photograph, random_weights
+from test_vgg import photograph
 from torch import Tensor
+from torchvision_weights import random_weights
 
 from percept_cli.network.differences import Memory, tap_differences
 from percept_cli.network.layers import LAYERS, ORDER

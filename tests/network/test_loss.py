@@ -10,8 +10,8 @@ import torch
 import training
 from conftest import REFERENCES, SAMPLES
 from PIL import Image
-from test_vgg import random_weights
 from torch import Tensor, nn
+from torchvision_weights import random_weights
 
 import percept_cli
 from percept_cli import PerceptError, PerceptualLoss, StyleLoss, total_variation

@@ -11,13 +11,12 @@ from anyvision import models
 from conftest import REFERENCES
 from PIL import Image
 from torch import Tensor, nn
+from torchvision_weights import random_weights
 
 from percept_cli.errors import PerceptError
 from percept_cli.network.layers import LAYERS, ORDER
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import (
-    TORCHVISION_MEAN,
-    TORCHVISION_STD,
     Weights,
     bundled_path,
     load,
@@ -39,15 +38,6 @@ def their_features(theirs: nn.Module, x: Tensor) -> Iterator[Tensor]:
         x = module(x)
         if isinstance(module, nn.Linear):
             yield x[:, :, None, None]
-
-
-def random_weights() -> Weights:
-    torch.manual_seed(0)
-    theirs = models.vgg19()
-    names = [name for name in ORDER if LAYERS[name].kind in ("conv", "fc")]
-    keys = [f"{name}.{part}" for name in names for part in ("weight", "bias")]
-    tensors = dict(zip(keys, theirs.state_dict().values(), strict=True))
-    return Weights("random", "", tensors, TORCHVISION_MEAN, TORCHVISION_STD)
 
 
 def test_every_bundled_feature_equals_torchvisions() -> None:

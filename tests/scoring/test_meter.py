@@ -9,13 +9,16 @@ import pytest
 import torch
 from conftest import SAMPLES
 from PIL import Image
+from torchvision_weights import random_weights
 
 from percept_cli.errors import OutOfMemory
 from percept_cli.inputs.images import Pixels
+from percept_cli.network import differences
 from percept_cli.network.distances import DISTANCES
 from percept_cli.network.layers import LAYERS
+from percept_cli.network.vgg import VGG19
 from percept_cli.scoring import meter, places
-from percept_cli.scoring.devices import Capacity
+from percept_cli.scoring.devices import Capacity, capacity_of
 from percept_cli.scoring.meter import Measurement, Meter, frozen_network
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.regions import Crop, Rectangle
@@ -148,7 +151,7 @@ def test_crops_and_tiles_give_what_the_whole_frame_gives(
         pair = image, edited(rng, image)
         options = Options(distance=distance, layers=layers)
         tiled = Meter(options)
-        tiled._capacity = Capacity(width=64, height=96, batch=1, strips=True)
+        tiled._capacity = Capacity(width=64, height=96, together=0, strips=True)
         found = [each.measure([pair])[0] for each in (Meter(options), tiled)]
         with monkeypatch.context() as patched:
             whole_frame(patched)
@@ -175,7 +178,7 @@ def test_blur_and_tolerance_are_exact_on_crops_and_tiles(
     pair = image, edited(rng, image)
     options = Options(distance=distance, layers=layers, blur=blur, tolerance=tolerance)
     tiled = Meter(options)
-    tiled._capacity = Capacity(width=64, height=96, batch=1, strips=True)
+    tiled._capacity = Capacity(width=64, height=96, together=0, strips=True)
     monkeypatch.setattr(meter, "strip_rows", lambda _: 16)
     (cropped,), (in_tiles,) = Meter(options).measure([pair]), tiled.measure([pair])
     (swapped,) = Meter(options).measure([pair[::-1]])
@@ -208,22 +211,66 @@ def test_pairs_measured_together_give_what_each_gives_alone(distance: str) -> No
     images = [pixels("coffee.png")[:96, :96], pixels("chelsea.png")[:96, :96], REFERENCE]
     pairs = [(image, edited(rng, image)) for image in images] + [(REFERENCE, CANDIDATE)]
     together = Meter(Options(distance=distance))
-    together._capacity = Capacity(width=128, height=128, batch=3, strips=False)
+    together._capacity = Capacity(width=128, height=128, together=3 * 96 * 96, strips=False)
     for pair, measured in zip(pairs, together.measure(pairs), strict=True):
         assert measured.layers == pytest.approx(measure(*pair, distance=distance).layers, rel=1e-5)
 
 
-def test_a_remembered_reference_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "capacity", [capacity_of(torch.device("cpu")), capacity_of(torch.device("cuda"))]
+)
+def test_a_remembered_reference_is_computed_once_for_the_same_numbers(
+    capacity: Capacity, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = Meter(Options(), one_reference=True)
+    kept._capacity = capacity
     candidates = [CANDIDATE, 255 - REFERENCE, CANDIDATE]
-    for candidate in candidates:
-        (measured,) = kept.measure([(REFERENCE, candidate)])
-        assert measured.layers == pytest.approx(measure(REFERENCE, candidate).layers, rel=1e-5)
-    assert kept._remembered is not None
+    expected = [measure(REFERENCE, candidate).layers for candidate in candidates]
+    calls, convolve = [], differences.convolve
+    monkeypatch.setattr(differences, "convolve", lambda *args: calls.append(0) or convolve(*args))
+    found = kept.measure([(REFERENCE, candidate) for candidate in candidates])
+    for measured, layers in zip(found, expected, strict=True):
+        assert measured.layers == pytest.approx(layers, rel=1e-5)
+    convolutions = sum(LAYERS[name].kind == "conv" for name in ALL[: ALL.index("conv4_1") + 1])
+    assert len(calls) == convolutions * (1 + len(candidates))
     monkeypatch.setattr(meter, "KEPT_BYTES", 0)
     frugal = Meter(Options(), one_reference=True)
     frugal.measure([(REFERENCE, CANDIDATE)])
     assert frugal._remembered is None
+
+
+def test_batches_hold_so_many_pixels_and_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, sizes = Meter._run, []
+    monkeypatch.setattr(
+        Meter, "_run", lambda self, jobs: sizes.append(len(jobs)) or run(self, jobs)
+    )
+    grouped = Meter(Options(layers=("conv1_1",)))
+    for most, expected in ((0, [1] * 20), (7 * 16 * 16, [7, 7, 6]), (1 << 22, [16, 4])):
+        grouped._capacity = Capacity(width=64, height=64, together=most, strips=False)
+        sizes.clear()
+        grouped.measure([(REFERENCE[:16, :16], CANDIDATE[:16, :16])] * 20)
+        assert sizes == expected
+
+
+@pytest.mark.parametrize("strips", [True, False])
+def test_fully_connected_layers_see_large_images_a_part_at_a_time(
+    strips: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = random_weights()
+    monkeypatch.setattr(meter, "load", lambda _: weights)
+    network = VGG19(weights, "fc7")
+    monkeypatch.setattr(meter, "frozen_network", lambda *_: network)
+    monkeypatch.setattr(meter, "strip_rows", lambda _: 16)
+    options = Options(layers=("conv1_1", "fc6", "fc7"), weights="torchvision", raw=True)
+    parts, whole = Meter(options), Meter(options)
+    parts._capacity = Capacity(width=64, height=48, together=0, strips=strips)
+    whole._capacity = Capacity(width=512, height=512, together=0, strips=False)
+    rows, cut = [], differences._cut
+    monkeypatch.setattr(differences, "_cut", lambda *a: rows.append(a[3]) or cut(*a))
+    one, other = (each.measure([(REFERENCE, CANDIDATE)])[0] for each in (parts, whole))
+    assert rows == [16 if strips else 48, 512]
+    assert one.layers == pytest.approx(other.layers, rel=1e-5)
+    assert all(one.layers.values())
 
 
 def test_out_of_memory_means_smaller_tiles_then_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +287,7 @@ def test_out_of_memory_means_smaller_tiles_then_an_error(monkeypatch: pytest.Mon
     expected = measure(REFERENCE, CANDIDATE)
     monkeypatch.setattr(Meter, "_run", limited)
     small = Meter(Options())
-    small._capacity = Capacity(width=1024, height=1024, batch=4, strips=False)
+    small._capacity = Capacity(width=1024, height=1024, together=1 << 22, strips=False)
     first, second = small.measure([(REFERENCE, CANDIDATE)] * 2)
     assert sizes[0] > room >= sizes[-1]
     assert first.layers == second.layers == pytest.approx(expected.layers, rel=1e-5)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,11 @@ from conftest import SAMPLES
 from PIL import Image
 
 import percept_cli
-from percept_cli.errors import PerceptError
+from percept_cli.errors import OutOfMemory, PerceptError
+from percept_cli.inputs.images import Pixels
 from percept_cli.inputs.pairs import Pair, pairs_of
 from percept_cli.scoring import score
-from percept_cli.scoring.meter import Meter
+from percept_cli.scoring.meter import Measurement, Meter
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 
@@ -143,3 +144,27 @@ def test_a_pair_that_does_not_fit_into_memory_is_an_error_of_its_own(
     results = [scored.result for _, scored in Scorer(Options()).score([other, same])]
     assert [result.status for result in results] == ["error", "identical"]
     assert f"{CANDIDATE}: out of memory even for" in str(results[0].error)
+
+
+def test_pairs_that_fit_are_not_lost_with_one_that_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [tmp_path / f"{path.stem} {path.suffix[1:]}.png" for path in (REFERENCE, CANDIDATE)]
+    for path, source in zip(large, (REFERENCE, CANDIDATE), strict=True):
+        Image.open(source).resize((300, 300)).save(path)
+    measure, groups = Meter.measure, []
+
+    def limited(self: Meter, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
+        groups.append(len(pairs))
+        if any(len(reference) == 300 for reference, _ in pairs):
+            raise OutOfMemory("out of memory")
+        return measure(self, pairs)
+
+    monkeypatch.setattr(Meter, "measure", limited)
+    monkeypatch.setattr(Meter, "batch", 3)
+    small = REFERENCE, CANDIDATE
+    pairs = [Pair(*paths, "") for paths in (small, large, small)]
+    scorer = Scorer(Options(layers=("conv1_1",)))
+    results = [scored.result for _, scored in scorer.score(pairs)]
+    assert [result.status for result in results] == ["compared", "error", "compared"]
+    assert results[1].error == f"{large[1]}: out of memory" and groups == [3, 1, 1, 1]

@@ -18,8 +18,9 @@ sys.path.insert(0, str(ROOT / "sample_images"))
 import make  # noqa: E402
 
 import percept_cli  # noqa: E402
-from percept_cli.cli.app import app  # noqa: E402
+from percept_cli.cli.app import add_commands, app  # noqa: E402
 
+add_commands()
 SAMPLES = Path("sample_images")
 IMAGES = ("coffee", "dashboard")
 OTHERS = ("references/astronaut.png", "references/article.png")

@@ -9,9 +9,10 @@ import typer
 from conftest import SAMPLES
 
 import percept_cli
-from percept_cli.cli.app import app
+from percept_cli.cli.app import add_commands, app
 from percept_cli.gate.rules import KEYS
 
+add_commands()
 README = (SAMPLES.parent / "README.md").read_text()
 
 

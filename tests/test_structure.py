@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from conftest import SAMPLES, clean_environment
 from PIL import Image
 
 import percept_cli
+from percept_cli.cli.app import COMMANDS, CONFIGURED, add_commands, app
 
 ROOT = Path(percept_cli.__file__).parent
 BELOW = {
@@ -120,3 +122,17 @@ def test_importing_the_package_loads_no_torch() -> None:
 def test_comparing_loads_torch_but_never_torchvision() -> None:
     loaded = modules_after(command("compare", *COFFEE))
     assert "torch" in loaded and "torchvision" not in loaded
+
+
+def test_a_configuration_file_holds_options_of_compare_and_check_only() -> None:
+    """The other commands are not there to ask when one is run."""
+    add_commands()
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    configurable = {
+        name: {parameter.name for parameter in command.params if parameter.envvar}
+        for name, command in commands.items()
+    }
+    assert set(commands) == set(COMMANDS)
+    assert set().union(*configurable.values()) == set().union(
+        *(configurable[name] for name in CONFIGURED)
+    )

@@ -7,13 +7,14 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Iterable
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 from PIL import Image
 
-from percept_cli.cli import approve, calibrate, check, compare, layers, merge, report, weights
 from percept_cli.cli.exits import DEFECT, INCOMPLETE, INTERRUPTED, PIPE_CLOSED, USAGE_ERROR
 from percept_cli.cli.options import configured_defaults
 from percept_cli.cli.talk import Talk
@@ -27,14 +28,11 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="compare")(compare.compare)
-app.command(name="check")(check.check)
-app.command(name="approve")(approve.approve)
-app.command(name="calibrate")(calibrate.calibrate)
-app.command(name="merge")(merge.merge)
-app.command(name="report")(report.report)
-app.command(name="layers")(layers.layers)
-app.add_typer(weights.app, name="weights")
+COMMANDS = ("compare", "check", "approve", "calibrate", "merge", "report", "layers", "weights")
+"""Each is in the module of its name."""
+
+CONFIGURED = {"compare", "check"}
+"""Those whose options a configuration file may hold; what others take from it, these do too."""
 
 
 def _version(wanted: bool) -> None:
@@ -74,8 +72,21 @@ def main() -> None:
     sys.exit(_run())
 
 
+def add_commands(names: Iterable[str] = COMMANDS) -> None:
+    """Import these commands and make them known."""
+    for name in names:
+        module = import_module(f"percept_cli.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name=name)(getattr(module, name))
+
+
 def _run() -> int:
     try:
+        # Importing takes time: where a command is named, only what it needs is there.
+        asked = set(sys.argv[1:2]) & set(COMMANDS)
+        add_commands(CONFIGURED | asked if asked else COMMANDS)
         code = app(prog_name="percept", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:

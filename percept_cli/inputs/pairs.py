@@ -84,17 +84,20 @@ def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
     return stems
 
 
+def _readable(name: str) -> bool:
+    """Whether Pillow, as far as it is loaded, reads files of such a name."""
+    ending = os.path.splitext(name)[1].lower()
+    return Image.EXTENSION.get(ending) in Image.OPEN and ending not in NOT_DECODED
+
+
 def _images_below(folder: Path) -> tuple[set[str], list[str]]:
     """Relative paths of a folder's images, and the other files; hidden files are not looked at."""
-    Image.init()
-    readable = {ending for ending, kind in Image.EXTENSION.items() if kind in Image.OPEN}
-    readable -= NOT_DECODED
-    images, others = set(), []
-    for name in _files(folder, "", frozenset()):
-        if os.path.splitext(name)[1].lower() in readable:
-            images.add(name)
-        else:
-            others.append(shown(folder / name))
+    names = list(_files(folder, "", frozenset()))
+    Image.preinit()
+    if not all(map(_readable, names)):
+        Image.init()  # All of Pillow's formats take longer to load than a small folder to read.
+    images = {name for name in names if _readable(name)}
+    others = [shown(folder / name) for name in names if name not in images]
     return images, sorted(others)
 
 

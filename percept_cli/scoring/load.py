@@ -39,14 +39,16 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
+def load_equal(reference: Path, candidate: Path, options: Options) -> Loaded | None:
+    """Read two files that hold the same bytes; None if they do not, PerceptError as `load`."""
+    return _equal(_File.of(reference), _File.of(candidate), options)
+
+
 def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     """Read two images; PerceptError names the one that cannot be used and says why."""
     left, right = _File.of(reference), _File.of(candidate)
-    if left and right and left.content == right.content:
-        size = files.size_of(right.content, right.name, options.max_pixels)
-        size = _evaluated(size, size, right.name, options)
-        _ignoring(right.name, check_regions, options.ignore, size, options.max_pixels)
-        return Loaded(size, None)
+    if equal := _equal(left, right, options):
+        return equal
     name = right.name if right else "candidate"
     before = _decoded(left or reference, "reference", options)
     left = None  # Its bytes are no longer needed.
@@ -66,6 +68,15 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
         )
     notes = *(f"reference {n}" for n in before.notes), *(f"candidate {n}" for n in after.notes)
     return Loaded(size, None if before.same_pixels(after) else (before, after), notes)
+
+
+def _equal(left: _File | None, right: _File | None, options: Options) -> Loaded | None:
+    if not (left and right and left.content == right.content):
+        return None
+    size = files.size_of(right.content, right.name, options.max_pixels)
+    size = _evaluated(size, size, right.name, options)
+    _ignoring(right.name, check_regions, options.ignore, size, options.max_pixels)
+    return Loaded(size, None)
 
 
 def _ignoring(name: str, act: Callable[..., T], *arguments: Any) -> T:

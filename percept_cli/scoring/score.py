@@ -7,15 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from percept_cli.errors import OutOfMemory, PerceptError, SizesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair
 from percept_cli.results import Result, Settings
-from percept_cli.scoring.load import load
+from percept_cli.scoring.load import Loaded, load, load_equal
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ AHEAD = 2 * (os.cpu_count() or 1)
 
 AHEAD_PIXELS = 64_000_000
 """Most pixels, of references, decoded ahead."""
+
+
+QUICK = 5e-4
+"""Seconds to read a pair in which another thread would hardly have begun: measured."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,24 @@ class _Begun(NamedTuple):
     options: Options
     pictures: tuple[Pixels, Pixels] | None = None
     sizes_differ: bool = False
+
+
+class _Here:
+    """Does work in this thread as long as that is quick, less than handing it to another costs."""
+
+    def __init__(self) -> None:
+        self._times = 0
+        self._seconds = 0.0
+
+    def quickly(self, work: Callable[[], _Begun | None]) -> _Begun | None:
+        """What comes of the work, None where it has been slow before: from a slow disk, say."""
+        if self._seconds > QUICK * max(self._times, 20):
+            return None
+        start = perf_counter()
+        outcome = work()
+        self._times += 1
+        self._seconds += perf_counter() - start
+        return outcome
 
 
 class Scorer:
@@ -78,11 +101,13 @@ class Scorer:
         pair can: the device is not there, or the weights cannot be loaded.
         """
         waiting: deque[tuple[Pair, Future[_Begun]]] = deque()
-        limit = ahead
+        limit, here = ahead, _Here()
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             for pair in pairs:
-                waiting.append((pair, pool.submit(self._begin, pair)))
+                begun = here.quickly(partial(self._unchanged, pair))
+                future = _done(begun) if begun else pool.submit(self._begin, pair)
+                waiting.append((pair, future))
                 while len(waiting) > limit:
                     answers, pixels = self._next(waiting)
                     # What is measured together comes off at once, and so many are to follow.
@@ -178,6 +203,18 @@ class Scorer:
         failed = replace(result, status="error", error=reason)
         return _Begun(failed, options, sizes_differ=sizes_differ)
 
+    def _unchanged(self, pair: Pair) -> _Begun | None:
+        """The result of equal files; None if these are not, or something is wrong with them."""
+        if pair.error or not pair.reference or not pair.candidate:
+            return None
+        options = self._options_of(pair)
+        try:
+            loaded = load_equal(pair.reference, pair.candidate, options)
+        except (PerceptError, MemoryError):
+            return None
+        result = Result(shown(pair.reference), shown(pair.candidate), "compared")
+        return self._of(loaded, result, options) if loaded else None
+
     def _new(self, path: Path, options: Options) -> _Begun:
         result = Result(None, shown(path), "new")
         try:
@@ -189,7 +226,9 @@ class Scorer:
     def _loaded(
         self, reference: Source, candidate: Source, result: Result, options: Options
     ) -> _Begun:
-        loaded = load(reference, candidate, options)
+        return self._of(load(reference, candidate, options), result, options)
+
+    def _of(self, loaded: Loaded, result: Result, options: Options) -> _Begun:
         width, height = loaded.size
         result = replace(result, width=width, height=height, notes=loaded.notes)
         if loaded.pictures is None:
@@ -225,6 +264,12 @@ class Scorer:
             regions = regions_of(measured.map, cell_layer.stride, size)
             result = replace(result, peak=peak, peak_at=at, floor=measured.floor, regions=regions)
         return Scored(result, begun.options, measured.map, begun.pictures[1])
+
+
+def _done(begun: _Begun) -> Future[_Begun]:
+    future: Future[_Begun] = Future()
+    future.set_result(begun)
+    return future
 
 
 def _identical(result: Result, options: Options) -> Result:

@@ -80,6 +80,20 @@ def test_few_pairs_are_read_ahead() -> None:
     answers.close()
 
 
+@pytest.mark.parametrize(("quick", "here"), [(1e9, 30), (0.0, 1)])
+def test_equal_files_are_compared_here_while_that_is_quick(
+    quick: float, here: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "QUICK", quick)
+    begun, begin = [], Scorer._begin
+    monkeypatch.setattr(Scorer, "_begin", lambda *args: begun.append(0) or begin(*args))
+    pairs = [Pair(REFERENCE, REFERENCE, "")] * 30
+    results = [scored.result for _, scored in Scorer(Options()).score(pairs)]
+    assert [result.status for result in results] == ["identical"] * 30
+    assert len(set(map(repr, results))) == 1
+    assert len(begun) == 30 - here
+
+
 def test_large_images_hold_up_reading_ahead_only_while_they_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

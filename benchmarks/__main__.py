@@ -12,9 +12,9 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     readme = HERE / "README.md"
-    text = readme.read_text()
     failed = []
-    for name in sys.argv[1:] or re.findall(r"<!-- figures: (\w+)\.py -->", text):
+    names = re.findall(r"<!-- figures: (\w+)\.py -->", readme.read_text())
+    for name in sys.argv[1:] or names:
         done = subprocess.run(
             [sys.executable, HERE / f"{name}.py"], stdout=subprocess.PIPE, text=True
         )
@@ -24,7 +24,7 @@ def main() -> None:
         print(f"## {name}\n\n{done.stdout}", flush=True)
         block = f"<!-- figures: {name}.py -->\n{done.stdout.strip()}\n<!-- end -->"
         pattern = rf"<!-- figures: {name}\.py -->.*?<!-- end -->"
-        text = re.sub(pattern, lambda _, made=block: made, text, flags=re.S)
+        text = re.sub(pattern, lambda _, made=block: made, readme.read_text(), flags=re.S)
         readme.write_text(text)
     if failed:
         sys.exit(f"failed, and their tables are as they were: {', '.join(failed)}")

@@ -150,6 +150,8 @@ def main() -> None:
     losses = {name: make() for name, make in LOSSES.items()}
     images = batch(256, 4)
     values = {name: step(loss, *images) for name, loss in losses.items()}
+    if any(abs(value / values["percept"] - 1) > 1e-5 for value in values.values()):
+        raise SystemExit(f"the losses do not agree: {values}")
     runs = {name: lambda loss=loss: step(loss, *images) for name, loss in losses.items()}
     seconds = medians(runs, rounds=7)
     print(f"Loss and gradient of 4×3×256×256, memory of that and of 1×3×1536×1536, {machine()}\n")

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import torch
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
@@ -108,7 +109,7 @@ def minimise(
     optimiser = torch.optim.Adam(parameters, rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1)
     losses: Losses = {}
-    for _ in track(range(steps), title):
+    for _ in track(range(steps), title, console=Console(stderr=True)):
         optimiser.zero_grad()
         found = terms()
         torch.stack(list(found.values())).sum().backward()
@@ -119,9 +120,7 @@ def minimise(
     return losses
 
 
-def train(
-    model: nn.Module, degraded: Degraded, terms: Terms, title: str, steps: int, rate: float = RATE
-) -> Losses:
+def train(model: nn.Module, degraded: Degraded, terms: Terms, title: str, steps: int) -> Losses:
     """Train on random parts of photographs, wherever the model is."""
     device = next(model.parameters()).device
     images = photographs(held_out=False, device=device).values()
@@ -132,7 +131,7 @@ def train(
         output = model(given)
         return {name: term(output, target, given) for name, term in terms.items()}
 
-    return minimise(model.parameters(), step, steps, rate, title)
+    return minimise(model.parameters(), step, steps, RATE, title)
 
 
 def compare(
@@ -141,7 +140,6 @@ def compare(
     terms: Terms,
     options: argparse.Namespace,
     before: Callable[[Tensor], Tensor] = lambda given: given[:, :3],
-    rate: float = RATE,
 ) -> None:
     """Train with the first term and with all, alike but for that; report on held-out photographs.
 
@@ -155,7 +153,7 @@ def compare(
     for title, chosen in (("pixels only", first), ("with perceptual term", terms)):
         torch.manual_seed(0)
         model = make().to(options.device)
-        losses = train(model, degraded, chosen, title, options.steps, rate)
+        losses = train(model, degraded, chosen, title, options.steps)
         with torch.no_grad():
             outputs = {name: model(image) for name, image in given.items()}
         runs[title] = Run(losses, outputs)

@@ -1,4 +1,4 @@
-"""Style transfer (Gatys et al. 2016): photographs in another's style, with and without content."""
+"""Style transfer (Gatys et al. 2016): the content is held by pixels, or by features as well."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Common(nn.Module):
 
     def __init__(self, overwritten: bool = False, scaled: bool = True) -> None:
         super().__init__()
-        self.network = network()[: CONVOLUTIONS[-1] + 1]
+        self.network = network()[: CONVOLUTIONS[-1] + 2]  # With the last one's ReLU.
         for module in self.network:
             if isinstance(module, nn.ReLU):
                 module.inplace = overwritten
@@ -245,7 +245,7 @@ def mistakes() -> str:
             trained(PerceptualLoss(check_range=False), 2.0, -1.0),
         ),
         (
-            "layers are averaged as they come",
+            "layers are averaged as they come (here over the mean of their scales)",
             f"the deepest decide: shares {shares(raw=True)} instead of {shares(raw=False)}",
             trained(Common(scaled=False).requires_grad_(False)),
         ),

@@ -19,7 +19,7 @@ from percept_cli.network.layers import LAYERS, Layer
 from percept_cli.network.vgg import VGG19
 
 BAND_PIXELS = 1024 * 256
-"""Pixels of a band's own rows, of each image; the wider it is, the more are seen around them."""
+"""Pixels of a band's own rows, of each image: few rows of a wide one, and as many more around."""
 
 Summed = Callable[..., Tensor]
 """Takes a layer's name, which of its rows these are, and each image's features of them."""

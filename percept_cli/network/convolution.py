@@ -80,7 +80,9 @@ class _Filtered(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor, turned: bool) -> Tensor:
-        return _winograd(x, _transformed(weight, turned), bias, 1)
+        # A backward pass may run under autocast where the forward pass did not.
+        with torch.autocast("cpu", enabled=False):
+            return _winograd(x, _transformed(weight, turned), bias, 1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], _: Tensor) -> None:

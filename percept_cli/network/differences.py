@@ -159,8 +159,8 @@ def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int, blur: float) ->
 
 
 def _layout(like: Tensor) -> torch.memory_format:
-    last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
+    """Also of a part of the rows, which is contiguous in neither format."""
+    return torch.channels_last if like.stride(1) == 1 else torch.contiguous_format
 
 
 def _room_for(like: Tensor, rows: int, width: int, top: int, total: int) -> Strip:
@@ -200,7 +200,7 @@ class _Convolution(NamedTuple):
         if (rows.start, rows.stop, left, right) == (0, d.shape[2] - 2, 0, width):
             return convolve(d, self.weight, no_bias)
         shape = d.shape[0], self.weight.shape[0], d.shape[2] - 2, width
-        change = d.new_zeros(shape).contiguous(memory_format=_layout(d))
+        change = torch.zeros_like(d[:1, :1, :1, :1].expand(shape), memory_format=_layout(d))
         if rows.start < rows.stop:
             seen = slice(max(left - 1, 0), min(right + 1, width))
             part = convolve(d[:, :, rows.start : rows.stop + 2, seen], self.weight, no_bias)
@@ -299,15 +299,30 @@ def _larger(f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor) -> tuple[Ten
 def _fully_connected(
     strips: Iterator[Strip], name: str, weight: Tensor, bias: Tensor
 ) -> Iterator[Strip]:
-    f, d = (torch.cat(parts, 2) for parts in zip(*(strip.own() for strip in strips), strict=True))
     if name == "fc6":
-        f, d = (functional.adaptive_avg_pool2d(x, POOLED).flatten(1) for x in (f, d))
+        f, d = _averaged(strips)
     else:
-        rectified = torch.empty_like(f), torch.empty_like(d)
-        _rectify(f, d, rectified)
-        f, d = (x.flatten(1) for x in rectified)
+        (strip,) = strips
+        f, d = torch.empty_like(strip.f), torch.empty_like(strip.d)
+        _rectify(strip.f, strip.d, (f, d))
+    f, d = (x.flatten(1) for x in (f, d))
     f, d = functional.linear(f, weight, bias), functional.linear(d, weight)
     yield Strip(f[..., None, None], d[..., None, None], 0, 1)
+
+
+def _averaged(strips: Iterator[Strip]) -> tuple[Tensor, ...]:
+    """Adaptive averages of POOLED positions: a sum over strips, each position with its share."""
+    sums: tuple[Tensor, ...] = ()
+    for strip in strips:
+        parts = strip.own()
+        down, across = (
+            functional.adaptive_avg_pool1d(torch.eye(length).to(strip.f)[None], POOLED)[0]
+            for length in (strip.total, strip.f.shape[3])
+        )
+        rows = down[strip.top : strip.top + strip.rows]
+        averages = [torch.einsum("nchw,hi,wj->ncij", x, rows, across) for x in parts]
+        sums = tuple(map(torch.add, sums, averages)) if sums else tuple(averages)
+    return sums
 
 
 def _tapped(strips: Iterator[Strip], name: str, tap: Tap) -> Iterator[Strip]:

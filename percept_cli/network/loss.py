@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,15 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 REDUCTIONS = ("mean", "sum", "none")
 
 
+class Maker(NamedTuple):
+    """What a loss must have in common with one that prepared something for it."""
+
+    layers: tuple[str, ...]
+    weights_sha256: str
+    resize: tuple[int, int] | None
+    device: torch.device
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A target's features, computed once for many inputs; no gradient reaches it."""
@@ -38,6 +47,7 @@ class Prepared:
     images: Tensor
     """N×3×H×W in [0, 1], before they are resized."""
     features: Mapping[str, Tensor]
+    maker: Maker
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Style:
     """Gram matrices of one or more images' layers, each over its positions, N×C×C."""
 
     grams: Mapping[str, Tensor]
+    maker: Maker
 
 
 class _Loss(nn.Module):
@@ -74,8 +85,11 @@ class _Loss(nn.Module):
             resize = resize, resize
         if resize is not None:
             _check_pair("resize", resize)
-            if min(resize) < 1:
-                raise PerceptError(f"resize {resize}: give a height and a width of 1 or more")
+            least = LAYERS[names[-1]].stride
+            if min(resize) < least or not all(isinstance(side, int) for side in resize):
+                raise PerceptError(
+                    f"resize {resize}: give a height and a width, whole, of {least} or more"
+                )
         self.layer_weights = weighted(names, layer_weights or {})
         self.distance = distance_named(distance)
         self.reduction = _checked_reduction(reduction)
@@ -84,19 +98,34 @@ class _Loss(nn.Module):
         self.check_range = check_range
         self.checkpointing = checkpointing
         loaded = load(weights)
+        self._weights_sha256 = loaded.sha256
         self.network = VGG19(loaded, names[-1])
         self.scale = applied(loaded, self.distance, names, raw)
         self._seen: set[tuple[str, torch.device]] = set()
 
     def _total(self, distances: Mapping[str, Tensor]) -> Tensor:
         """The weighted mean over layers, reduced over the images."""
-        weighted = [self.layer_weights[name] * distance for name, distance in distances.items()]
-        total = torch.stack(weighted).sum(0) / sum(self.layer_weights.values())
+        terms = [self.layer_weights[name] * distance for name, distance in distances.items()]
+        total = torch.stack(terms).sum(0) / sum(self.layer_weights.values())
         return _reduced(total, self.reduction)
 
     def extra_repr(self) -> str:
         weights = ", ".join(f"{name}={weight:g}" for name, weight in self.layer_weights.items())
         return f"{self.distance.name}, {weights}, reduction={self.reduction}"
+
+    @property
+    def _maker(self) -> Maker:
+        device = self.network.mean.device
+        return Maker(self._names, self._weights_sha256, self.resize, device)
+
+    def _check_maker(self, maker: Maker, role: str) -> None:
+        others = zip(Maker._fields, maker, self._maker, strict=True)
+        differing = [field.replace("_", " ") for field, its, ours in others if its != ours]
+        if differing:
+            raise PerceptError(
+                f"the {role} was prepared by a loss of other {' and '.join(differing)}: "
+                "prepare it with this one"
+            )
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -130,29 +159,43 @@ class _Loss(nn.Module):
             raise PerceptError(f"{role} has shape {shape}: the batch is empty")
         if not images.is_floating_point():
             raise PerceptError(f"{role} holds {images.dtype}: give floating point")
-        self._check_values(images, role, self.input_range)
+        self._check_device(images, role)
+        if self.check_range and self._may_look(images, role):
+            _check_range(
+                images,
+                role,
+                self.input_range,
+                "scale or clamp them, declare another input_range, or switch check_range off",
+            )
 
-    def _check_values(self, values: Tensor, role: str, bounds: tuple[float, float]) -> None:
-        """The device, and the range where that costs no waiting."""
+    def _check_device(self, values: Tensor, role: str) -> None:
         if values.device != self.network.mean.device:
             raise PerceptError(
                 f"{role} is on {values.device}, the loss on {self.network.mean.device}: "
                 f"move the loss with .to({str(values.device)!r})"
             )
-        if not self.check_range or torch.compiler.is_compiling():
-            return
-        # Reading a value makes the host wait for an accelerator: there the first batch must do.
-        if values.device.type == "cpu" or (role, values.device) not in self._seen:
-            _check_range(values, role, bounds)
-            self._seen.add((role, values.device))
+
+    def _may_look(self, values: Tensor, role: str) -> bool:
+        """Whether values may be read, which makes the host wait for an accelerator: there once."""
+        if torch.compiler.is_compiling():
+            return False
+        if values.device.type == "cpu":
+            return True
+        is_first = (role, values.device) not in self._seen
+        self._seen.add((role, values.device))
+        return is_first
 
     def _inside(self, mask: Tensor, images: Tensor) -> Tensor:
         """The mask, in 0..1, of these images."""
         expected = (images.shape[0], 1, *images.shape[2:])
+        if not isinstance(mask, Tensor):
+            raise PerceptError(f"mask is a {type(mask).__name__}: give a tensor")
         if tuple(mask.shape) != expected:
             raise PerceptError(f"mask has shape {tuple(mask.shape)}: give {expected}")
         inside = at_least_float32(mask) if mask.is_floating_point() else mask.float()
-        self._check_values(inside, "mask", (0.0, 1.0))
+        self._check_device(inside, "mask")
+        if self._may_look(inside, "mask"):
+            _check_range(inside, "mask", (0.0, 1.0), "scale or clamp them")
         return inside
 
 
@@ -169,7 +212,7 @@ class PerceptualLoss(_Loss):
     another by mistake. On the CPU every batch is looked at, on an accelerator the first, so that
     training never waits; under torch.compile none is. Off, for models that may overshoot.
     `checkpointing`: the backward pass computes features again, in bands of about 1024×256 pixels
-    a time, instead of keeping them: large images need much less memory and 1.6 to 2 times the time.
+    a time, instead of keeping them: large images need much less memory, and more time.
 
     The network's weights and the mean and standard deviation of its inputs are non-persistent
     buffers: they follow `.to()`, take no gradient and are in no checkpoint. Under autocast the
@@ -195,25 +238,24 @@ class PerceptualLoss(_Loss):
         Both are N×3×H×W, or the target is prepared, N images or 1 for all. With a `mask`, N×1×H×W
         in 0..1, only what is inside counts: outside, the input is taken to be the target. So no
         gradient reaches it, while what is inside is still seen in its surroundings; and means are
-        over the mask's area.
+        over the mask's area, but for fully connected layers, which have no positions.
 
         Raises PerceptError for values outside the range, channels other than 3, shapes that differ,
         images too small for the deepest layer, and tensors on another device than the loss.
         """
         images = self._images(input, "input")
-        prepared, goal = (
-            (target, target.images)
-            if isinstance(target, Prepared)
-            else (None, self._images(target, "target"))
-        )
+        prepared = None
+        if isinstance(target, Prepared):
+            self._check_maker(target.maker, "target")
+            prepared, goal = target, target.images
+        else:
+            goal = self._images(target, "target")
         if prepared and goal.shape[0] == 1:
             goal = goal.expand(images.shape[0], -1, -1, -1)
         if images.shape != goal.shape:
             raise PerceptError(
                 f"input {tuple(images.shape)} and target {tuple(goal.shape)}: give equal shapes"
             )
-        if prepared and not prepared.features.keys() >= self.layer_weights.keys():
-            raise PerceptError("the target was prepared by a loss of other layers: prepare it anew")
         share: Tensor | float = 1.0
         if mask is not None:
             inside = self._inside(mask, images)
@@ -253,7 +295,8 @@ class PerceptualLoss(_Loss):
         # In the bands that the input will go in: equal images then give equal features.
         seen = (self._sized(images, "target"),)
         sums_over(self.network, self._names, seen, kept, self.checkpointing)
-        return Prepared(images, {name: torch.cat(bands, 2) for name, bands in parts.items()})
+        features = {name: torch.cat(bands, 2) for name, bands in parts.items()}
+        return Prepared(images.detach().clone(), features, self._maker)
 
 
 class StyleLoss(_Loss):
@@ -284,11 +327,11 @@ class StyleLoss(_Loss):
         The input is N×3×H×W; the style is N×3×H×W or 1×3×H×W, of any size, or prepared. Raises
         PerceptError as that of `PerceptualLoss` does.
         """
+        if isinstance(style, Style):
+            self._check_maker(style.maker, "style")
         given = style.grams if isinstance(style, Style) else self._grams(style, "style")
         found = {}
         for name, matrix in self._grams(input, "input").items():
-            if name not in given:
-                raise PerceptError("the style was prepared by a loss of other layers: do it anew")
             if given[name].shape[0] not in (1, matrix.shape[0]):
                 raise PerceptError(
                     f"{given[name].shape[0]} styles for {matrix.shape[0]} images: give one for all "
@@ -302,7 +345,7 @@ class StyleLoss(_Loss):
     @torch.no_grad()
     def prepare(self, style: Tensor) -> Style:
         """The Gram matrices of one or more style images, N×3×H×W, to be given again and again."""
-        return Style(self._grams(style, "style"))
+        return Style(self._grams(style, "style"), self._maker)
 
     def _grams(self, images: Tensor, role: str) -> dict[str, Tensor]:
         """Each layer's Gram matrix, over H·W: N×3×H×W → name → N×C×C."""
@@ -321,10 +364,12 @@ def total_variation(images: Tensor, reduction: str = "mean") -> Tensor:
 
     The anisotropic total variation (Rudin et al. 1992) over the number of differences: N×C×H×W of
     2 pixels or more a side → a scalar, or N values with `reduction="none"`. Raises PerceptError for
-    other shapes and reductions.
+    other shapes, types and reductions.
     """
-    if images.ndim != 4 or min(images.shape[2:]) < 2:
+    if images.ndim != 4 or min(images.shape[2:]) < 2 or not images.numel():
         raise PerceptError(f"images have shape {tuple(images.shape)}: give N×C×H×W, 2×2 or more")
+    if not images.is_floating_point():
+        raise PerceptError(f"images hold {images.dtype}: give floating point")
     images = at_least_float32(images)
     down = (images[:, :, 1:] - images[:, :, :-1]).abs().mean((1, 2, 3))
     across = (images[..., 1:] - images[..., :-1]).abs().mean((1, 2, 3))
@@ -338,20 +383,19 @@ def _reduced(values: Tensor, reduction: str) -> Tensor:
     return values.mean() if reduction == "mean" else values.sum()
 
 
-def _check_range(values: Tensor, role: str, bounds: tuple[float, float]) -> None:
+def _check_range(values: Tensor, role: str, bounds: tuple[float, float], cure: str) -> None:
     least, most = bounds
     room = ROUNDING * (most - least)
     low, high = (float(bound) for bound in values.detach().aminmax())
     if not (low >= least - room and high <= most + room):
         raise PerceptError(
-            f"{role} has values from {low:g} to {high:g}: scale or clamp them to "
-            f"[{least:g}, {most:g}], say in which input_range images are, or switch "
-            "check_range off"
+            f"{role} has values from {low:g} to {high:g}, outside [{least:g}, {most:g}]: {cure}"
         )
 
 
 def _check_pair(option: str, value: Any) -> None:
-    if not (isinstance(value, Sequence) and len(value) == 2):
+    is_pair = isinstance(value, Sequence) and len(value) == 2
+    if not (is_pair and all(isinstance(one, int | float) for one in value)):
         raise PerceptError(f"{option} {value!r}: give two numbers")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -86,10 +87,21 @@ class Capacity:
         side = min(self.width, self.height) // 2
         if side < SMALLEST_TILE:
             raise OutOfMemory(
-                f"out of memory even for {SMALLEST_TILE}x{SMALLEST_TILE} pixels at a time: "
-                "free some, choose shallower layers, or --device cpu"
+                f"out of memory even for {2 * side}x{2 * side} pixels at a time: free some, or "
+                f"choose shallower layers{'' if self.strips else ', or --device cpu'}"
             )
         return replace(self, width=side, height=side)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of the device that nothing uses; 0 where it does not tell."""
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Not on Windows, not on macOS.
+        return 0
 
 
 def capacity_of(device: torch.device) -> Capacity:

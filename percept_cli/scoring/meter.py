@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from percept_cli.errors import OutOfMemory, PerceptError
 from percept_cli.inputs.images import Pixels, unit_range
 from percept_cli.network.blur import blur_radius
 from percept_cli.network.differences import Memory, Window, strip_rows, tap_differences
@@ -21,18 +22,18 @@ from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
 from percept_cli.scoring.cells import Cells, Grid, Part, Sums, sums_for
-from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic
+from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic, free_bytes
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.places import everywhere
-from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops
+from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops, with_changed
 
 KEPT_BYTES = 1 << 30
-"""Most memory for the features of a reference that many candidates are compared with."""
+"""Memory there always is for the features of a reference with many candidates."""
 
 MOST_TOGETHER = 16
 """Most crops in a batch."""
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 """What torch says when it is, on its several devices."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -74,7 +75,7 @@ class Meter:
     """Measures pairs of images with one network and one set of options.
 
     With `one_reference` all pairs have the same one, and its features are kept between them where
-    that takes no more than KEPT_BYTES.
+    that takes no more than KEPT_BYTES or a quarter of the memory that is free at first.
     """
 
     def __init__(self, options: Options, *, one_reference: bool = False) -> None:
@@ -83,17 +84,25 @@ class Meter:
         self.device = device_named(options.device)
         self.weights = load(options.weights)
         self.distance = distance_named(options.distance)
-        self._network = frozen_network(
-            options.weights, options.deepest, self.device, options.precision
-        )
+        try:
+            self._network = frozen_network(
+                options.weights, options.deepest, self.device, options.precision
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise PerceptError(
+                f"out of memory on {self.device} for the weights alone: free some"
+            ) from error
         self._capacity = capacity_of(self.device)
         self._remembered: tuple[Pixels, Memory] | None = None
+        self._most_kept = max(KEPT_BYTES, free_bytes(self.device) // 4)
         self.scale = applied(self.weights, self.distance, options.layers, options.raw)
 
     @property
-    def batch(self) -> int:
-        """How many pairs are worth measuring together."""
-        return MOST_TOGETHER if self._capacity.together else 1
+    def together(self) -> int:
+        """How many pixels are worth measuring together, in whatever pairs; 0 for one by one."""
+        return self._capacity.together
 
     def measure(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
         """Distances of pairs of images; those of a pair are of equal size, and not too small.
@@ -107,7 +116,12 @@ class Meter:
                 if not _is_out_of_memory(error):
                     raise
             # Only now, without the error, nothing holds the tensors that did not fit.
-            self._capacity = self._capacity.smaller()
+            self._remembered = None
+            try:
+                self._capacity = self._capacity.smaller()
+            except OutOfMemory:
+                self._capacity = capacity_of(self.device)  # Other pairs may fit.
+                raise
             if self.device.type != "cpu":
                 getattr(torch, self.device.type).empty_cache()
 
@@ -135,8 +149,8 @@ class Meter:
         }
         if not self._one_reference:
             # Whichever comes first, the same one is the base: swapping them changes nothing.
-            first = (reference != candidate).ravel().argmax()
-            if reference.ravel()[first] > candidate.ravel()[first]:
+            first = (reference != candidate).argmax()
+            if reference.flat[first] > candidate.flat[first]:
                 reference, candidate = candidate, reference
         return _Pair(reference, candidate, sums)
 
@@ -146,7 +160,8 @@ class Meter:
         changed = changed_cells(pair.base, pair.other, layer.stride)
         if layer.kind == "fc":
             whole = Rectangle(0, 0, width, height)
-            return [Crop(whole, whole)] if changed.any() else []
+            every = with_changed(Crop(whole, whole), changed, layer.stride)
+            return [every] if changed.any() else []
         return crops(changed, layer, (width, height), (self._capacity.width, self._capacity.height))
 
     def _run(self, jobs: Sequence[_Job]) -> None:
@@ -162,19 +177,20 @@ class Meter:
         def tap(name: str, row: int, f: Tensor, d: Tensor) -> None:
             layer = LAYERS[name]
             row, f, d, ready = around.joined(layer, row, f, d)
-            window = changed.at(layer) if changed else None
             for index, (pair, crop) in enumerate(jobs):
-                part = _owned(crop, layer.stride, row, ready, f.shape[3], window)
-                if layer.kind == "fc":
-                    part = Part(0, 0, slice(0, 1), slice(0, 1))
+                part: Part | None = Part(0, 0, slice(0, 1), slice(0, 1))
+                if layer.kind != "fc":
+                    window = changed.at(layer) if changed else None
+                    part = _owned(crop, layer.stride, row, ready, f.shape[3], window)
                 if part:
                     pair.sums[name].add(f[index : index + 1], d[index : index + 1], part)
 
-        rows = None
+        rows, width = None, base.shape[3]
         if self._capacity.strips:
-            rows = strip_rows(base.shape[3])
-        elif self.options.deepest_reach.kind == "fc":
-            rows = self._capacity.height  # The whole image is one crop, whatever its size.
+            rows = min(strip_rows(width), self._capacity.height)
+        elif LAYERS[self.options.deepest].kind == "fc":
+            # The whole image is one crop, whatever its size.
+            rows = max(self._capacity.width * self._capacity.height // width, 16)
         memory = self._memory(jobs[0][0].base) if self._is_remembered(*jobs[0]) else None
         names = self.options.layers
         tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur)
@@ -202,7 +218,7 @@ class Meter:
             for step in self._network.steps
             if step.kind == "conv"
         )
-        fits = 4 * values <= KEPT_BYTES
+        fits = self._network.dtype.itemsize * values <= self._most_kept
         return self._one_reference and fits and crop.seen.pixels == pixels
 
     def _memory(self, base: Pixels) -> Memory:
@@ -302,9 +318,5 @@ def _cut(image: Pixels, part: Rectangle) -> Pixels:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError):
-        return True
     said = str(error).lower()
-    return any(
-        words in said for words in ("out of memory", "can't allocate memory", "alloc_failed")
-    )
+    return isinstance(error, MemoryError) or any(words in said for words in OUT_OF_MEMORY)

@@ -65,7 +65,8 @@ def crops(
     """Crops that own every position whose feature can differ, each once, in a fixed order.
 
     `changed` flags the cells of the deepest layer, `layer`, that hold a changed pixel; `size` is
-    the image's width and height. No crop owns more than a tile, of that width and height. All
+    the image's width and height. No crop owns more than a tile, of that width and height
+    brought to whole cells. All
     together cost no more than the whole image in one piece, before they are cut into tiles.
     """
     affected = affected_cells(changed, layer)
@@ -74,7 +75,11 @@ def crops(
     if sum(map(_cost, parts)) >= WORTHWHILE * _cost(Crop(whole, whole)):
         parts = [Crop(whole, whole)]
     owned = (piece for part in parts for piece in _tiles(part.own, layer.stride, tile))
-    return [_with_changed(_crop(own, layer, size), changed, layer.stride) for own in owned]
+    return [
+        with_changed(_crop(own, layer, size), changed, layer.stride)
+        for own in owned
+        if _cells_of(own, affected, layer.stride).any()
+    ]
 
 
 def changed_cells(reference: NDArray[Any], candidate: NDArray[Any], side: int) -> Blocks:
@@ -118,7 +123,9 @@ def _covered(
         min((origin[0] + cells.shape[1]) * side, size[0]),
         min((origin[1] + cells.shape[0]) * side, size[1]),
     )
-    gap = _widest_gap(cells)
+    # Two parts see no less than what is flagged.
+    least = np.count_nonzero(cells) * side**2 + 2 * CALL_PIXELS
+    gap = _widest_gap(cells) if least < _cost(_crop(whole, layer, size)) else None
     if gap is None:
         return [whole]
     axis, place = gap
@@ -130,14 +137,17 @@ def _covered(
 
 
 def _widest_gap(cells: Blocks) -> tuple[int, int] | None:
-    """Axis and middle of the most rows or columns in a run without a flag."""
+    """Axis and middle of the most rows or columns in a run without a flag, the most central."""
     found = []
     for axis in (0, 1):
         empty = np.logical_not(cells.any(axis=1 - axis)).astype(np.int8)
         edges = np.flatnonzero(np.diff(empty, prepend=0, append=0))
         runs = edges.reshape(-1, 2).tolist()
-        found += [(end - start, axis, (start + end) // 2) for start, end in runs]
-    return max(found)[1:] if found else None
+        found += [
+            (end - start, -abs(start + end - len(empty)), axis, (start + end) // 2)
+            for start, end in runs
+        ]
+    return max(found)[2:] if found else None
 
 
 def _cost(crop: Crop) -> float:
@@ -156,11 +166,10 @@ def _crop(own: Rectangle, layer: Layer, size: tuple[int, int]) -> Crop:
     return Crop(seen, own)
 
 
-def _with_changed(crop: Crop, changed: Blocks, side: int) -> Crop:
+def with_changed(crop: Crop, changed: Blocks, side: int) -> Crop:
     """The crop, knowing the rectangle around the flagged cells that it sees."""
     seen = crop.seen
-    cells = changed[seen.top // side : _ceil(seen.bottom, side) // side]
-    cells = cells[:, seen.left // side : _ceil(seen.right, side) // side]
+    cells = _cells_of(seen, changed, side)
     rows, columns = (np.flatnonzero(cells.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return replace(crop, changed=Rectangle(seen.left, seen.top, seen.left, seen.top))
@@ -171,6 +180,11 @@ def _with_changed(crop: Crop, changed: Blocks, side: int) -> Crop:
         min(seen.top + int(rows[-1] + 1) * side, seen.bottom),
     )
     return replace(crop, changed=around)
+
+
+def _cells_of(part: Rectangle, cells: Blocks, side: int) -> Blocks:
+    rows = slice(part.top // side, _ceil(part.bottom, side) // side)
+    return cells[rows, part.left // side : _ceil(part.right, side) // side]
 
 
 def _ceil(value: int, side: int) -> int:

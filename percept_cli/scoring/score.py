@@ -101,7 +101,8 @@ class Scorer:
         pair can: the device is not there, or the weights cannot be loaded.
         """
         waiting: deque[tuple[Pair, Future[_Begun]]] = deque()
-        limit, here = ahead, _Here()
+        # Until a size is known, one pair is read ahead; then the largest of the last ones counts.
+        limit, here, sizes = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             for pair in pairs:
@@ -109,36 +110,32 @@ class Scorer:
                 future = _done(begun) if begun else pool.submit(self._begin, pair)
                 waiting.append((pair, future))
                 while len(waiting) > limit:
-                    answers, pixels = self._next(waiting)
+                    answers = self._next(waiting)
+                    sizes.extend(_pixels(scored.result) for _, scored in answers)
                     # What is measured together comes off at once, and so many are to follow.
                     ready = ahead and ahead + len(answers) - 1
-                    limit = min(ready, AHEAD_PIXELS // pixels)
+                    limit = min(ready, AHEAD_PIXELS // max(*sizes, 1))
                     yield from answers
             while waiting:
-                yield from self._next(waiting)[0]
+                yield from self._next(waiting)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _next(
-        self, waiting: deque[tuple[Pair, Future[_Begun]]]
-    ) -> tuple[list[tuple[Pair, Scored]], int]:
-        """The next pairs' results, of one or of as many as are measured together.
-
-        And the pixels of the largest image held, 1 where none was.
-        """
+    def _next(self, waiting: deque[tuple[Pair, Future[_Begun]]]) -> list[tuple[Pair, Scored]]:
+        """The next pair's result, and those of pairs that are ready to be measured with it."""
         pair, future = waiting.popleft()
         first = future.result()
-        group = [(pair, first)]
+        group, pixels = [(pair, first)], _pixels(first.result)
         if first.pictures:
-            while waiting and len(group) < self._meter(first.options).batch:
-                if waiting[0][1].result().options is not first.options:
+            together = self._meter(first.options).together
+            while waiting and pixels < together and waiting[0][1].done():
+                begun = waiting[0][1].result()
+                if begun.options is not first.options:
                     break
-                pair, future = waiting.popleft()
-                group.append((pair, future.result()))
+                group.append((waiting.popleft()[0], begun))
+                pixels += _pixels(begun.result)
         results = self._finish([begun for _, begun in group], first.options)
-        held = (begun.pictures[0].size // 3 for _, begun in group if begun.pictures)
-        pairs = [pair for pair, _ in group]
-        return list(zip(pairs, results, strict=True)), max(held, default=1)
+        return list(zip((pair for pair, _ in group), results, strict=True))
 
     def compare(self, reference: Source, candidate: Source) -> Scored:
         """Score two images; PerceptError if they cannot be compared."""
@@ -244,7 +241,9 @@ class Scorer:
         except OutOfMemory as error:
             if len(group) > 1:
                 return [scored for begun in group for scored in self._finish([begun], options)]
-            return [Scored(_failed(group[0].result, error), options)]
+            (begun,) = group
+            failed = replace(begun.result, status="error", error=f"{begun.result.name}: {error}")
+            return [Scored(failed, options)]
         return [
             self._scored(begun, next(measured))
             if begun.pictures
@@ -266,6 +265,11 @@ class Scorer:
         return Scored(result, begun.options, measured.map, begun.pictures[1])
 
 
+def _pixels(result: Result) -> int:
+    """Of one of its images, as evaluated; 0 where there is none."""
+    return (result.width or 0) * (result.height or 0)
+
+
 def _done(begun: _Begun) -> Future[_Begun]:
     future: Future[_Begun] = Future()
     future.set_result(begun)
@@ -277,10 +281,6 @@ def _identical(result: Result, options: Options) -> Result:
     least = 0.0 if options.has_map else None
     result = replace(result, status="identical", total=0.0, peak=least, floor=least)
     return replace(result, layers=layers)
-
-
-def _failed(result: Result, error: OutOfMemory) -> Result:
-    return replace(result, status="error", error=f"{result.name}: {error}")
 
 
 def _name(source: Source) -> str | None:

@@ -11,7 +11,7 @@ from conftest import SAMPLES
 from PIL import Image
 from torchvision_weights import random_weights
 
-from percept_cli.errors import OutOfMemory
+from percept_cli.errors import OutOfMemory, PerceptError
 from percept_cli.inputs.images import Pixels
 from percept_cli.network import differences
 from percept_cli.network.distances import DISTANCES
@@ -234,6 +234,7 @@ def test_a_remembered_reference_is_computed_once_for_the_same_numbers(
     convolutions = sum(LAYERS[name].kind == "conv" for name in ALL[: ALL.index("conv4_1") + 1])
     assert len(calls) == convolutions * (1 + len(candidates))
     monkeypatch.setattr(meter, "KEPT_BYTES", 0)
+    monkeypatch.setattr(meter, "free_bytes", lambda _: 0)
     frugal = Meter(Options(), one_reference=True)
     frugal.measure([(REFERENCE, CANDIDATE)])
     assert frugal._remembered is None
@@ -268,7 +269,7 @@ def test_fully_connected_layers_see_large_images_a_part_at_a_time(
     rows, cut = [], differences._cut
     monkeypatch.setattr(differences, "_cut", lambda *a: rows.append(a[3]) or cut(*a))
     one, other = (each.measure([(REFERENCE, CANDIDATE)])[0] for each in (parts, whole))
-    assert rows == [16 if strips else 48, 512]
+    assert rows == [16 if strips else 64 * 48 // 163, 512 * 512 // 163]
     assert one.layers == pytest.approx(other.layers, rel=1e-5)
     assert all(one.layers.values())
 
@@ -294,6 +295,34 @@ def test_out_of_memory_means_smaller_tiles_then_an_error(monkeypatch: pytest.Mon
     room = 1
     with pytest.raises(OutOfMemory, match="out of memory even for 64x64 pixels"):
         small.measure([(REFERENCE, CANDIDATE)])
+    room = 10**9
+    small.measure([(REFERENCE, CANDIDATE)])
+    assert sizes[-1] == REFERENCE.size // 3  # What did not fit does not slow down others.
+
+
+def test_out_of_memory_lets_go_of_a_remembered_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, run, held = Meter(Options(), one_reference=True), Meter._run, []
+    kept.measure([(REFERENCE, CANDIDATE)])
+
+    def once(self: Meter, jobs: Any) -> None:
+        held.append(self._remembered)
+        if len(held) == 1:
+            raise torch.OutOfMemoryError("out of memory")
+        run(self, jobs)
+
+    monkeypatch.setattr(Meter, "_run", once)
+    (measured,) = kept.measure([(REFERENCE, CANDIDATE)])
+    assert held[0] is not None and held[1] is None
+    assert measured.layers == pytest.approx(measure(REFERENCE, CANDIDATE).layers, rel=1e-5)
+
+
+def test_weights_that_do_not_fit_are_an_error_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(meter, "frozen_network", full)
+    with pytest.raises(PerceptError, match="out of memory on cpu for the weights alone"):
+        Meter(Options())
 
 
 def test_the_floor_is_taken_from_the_map_and_nothing_else() -> None:

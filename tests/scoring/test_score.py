@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +79,9 @@ def test_few_pairs_are_read_ahead() -> None:
 
     answers = Scorer(Options()).score(endless())
     next(answers)
-    assert len(asked) == score.AHEAD + 1
+    assert len(asked) == 2  # Nothing is known of their size yet.
+    next(answers)
+    assert len(asked) == score.AHEAD + 2
     answers.close()
 
 
@@ -95,19 +100,21 @@ def test_equal_files_are_compared_here_while_that_is_quick(
 
 
 def test_large_images_hold_up_reading_ahead_only_while_they_last(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score, "AHEAD_PIXELS", 256 * 255)
-    asked = []
+    monkeypatch.setattr(score, "AHEAD_PIXELS", 256 * 256)
+    small, asked = tmp_path / "small.png", []
+    Image.open(REFERENCE).resize((64, 64)).save(small)
 
     def pairs() -> Iterator[Pair]:
         for number in range(20):
             asked.append(number)
-            yield Pair(REFERENCE, CANDIDATE if number in (4, 5) else REFERENCE, str(number))
+            path = REFERENCE if number in (4, 5) else small
+            yield Pair(path, path, str(number))
 
-    answers = Scorer(Options(layers=("conv1_1",))).score(pairs(), ahead=4)
+    answers = Scorer(Options()).score(pairs(), ahead=4)
     begun = [len(asked) - number for number, _ in enumerate(answers)]
-    assert begun[:9] == [5, 5, 5, 5, 5, 4, 3, 5, 5]
+    assert begun[:12] == [2, 5, 5, 5, 5, 4, 3, 2, 2, 2, 2, 5]
 
 
 def test_equal_pixels_in_different_files_are_identical(tmp_path: Path) -> None:
@@ -175,10 +182,27 @@ def test_pairs_that_fit_are_not_lost_with_one_that_does_not(
         return measure(self, pairs)
 
     monkeypatch.setattr(Meter, "measure", limited)
-    monkeypatch.setattr(Meter, "batch", 3)
-    small = REFERENCE, CANDIDATE
-    pairs = [Pair(*paths, "") for paths in (small, large, small)]
-    scorer = Scorer(Options(layers=("conv1_1",)))
-    results = [scored.result for _, scored in scorer.score(pairs)]
+    small, options = (REFERENCE, CANDIDATE), Options(layers=("conv1_1",))
+    scorer = Scorer(options)
+    begun = [scorer._begin(Pair(*paths, "")) for paths in (small, large, small)]
+    results = [scored.result for scored in scorer._finish(begun, options)]
     assert [result.status for result in results] == ["compared", "error", "compared"]
     assert results[1].error == f"{large[1]}: out of memory" and groups == [3, 1, 1, 1]
+
+
+def test_pairs_that_are_ready_are_measured_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    measure, groups = Meter.measure, []
+    monkeypatch.setattr(
+        Meter, "measure", lambda self, pairs: groups.append(len(pairs)) or measure(self, pairs)
+    )
+    monkeypatch.setattr(Meter, "together", 3 * 256 * 256)
+    scorer = Scorer(Options(layers=("conv1_1",)))
+    begun = scorer._begin(Pair(REFERENCE, CANDIDATE, ""))
+    pair, waiting = Pair(REFERENCE, CANDIDATE, ""), deque[Any]()
+    for ready in (True, True, True, True, True, False, True):
+        future: Future[Any] = Future()
+        if ready:
+            future.set_result(begun)
+        waiting.append((pair, future))
+    assert [len(scorer._next(waiting)) for _ in range(2)] == groups == [3, 2]
+    assert len(waiting) == 2 and not waiting[0][1].done()

@@ -5,10 +5,8 @@ Nothing here imports torch before weights are loaded.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -123,6 +121,8 @@ def check_available(weights: str) -> None:
 
 def sha256_of(path: Path) -> str:
     """The file's sha256, in hex; PerceptError if it cannot be read."""
+    import hashlib
+
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -167,6 +167,7 @@ def fetch_torchvision() -> Path:
     path = torchvision_path()
     if path.is_file():
         return path
+    import socket
     from http.client import HTTPException
 
     import torch

@@ -279,8 +279,7 @@ def _done(begun: _Begun) -> Future[_Begun]:
 def _identical(result: Result, options: Options) -> Result:
     layers = dict.fromkeys(options.layers, 0.0)
     least = 0.0 if options.has_map else None
-    result = replace(result, status="identical", total=0.0, peak=least, floor=least)
-    return replace(result, layers=layers)
+    return replace(result, status="identical", total=0.0, peak=least, floor=least, layers=layers)
 
 
 def _name(source: Source) -> str | None:

@@ -65,9 +65,9 @@ def crops(
     """Crops that own every position whose feature can differ, each once, in a fixed order.
 
     `changed` flags the cells of the deepest layer, `layer`, that hold a changed pixel; `size` is
-    the image's width and height. No crop owns more than a tile, of that width and height
-    brought to whole cells. All
-    together cost no more than the whole image in one piece, before they are cut into tiles.
+    the image's width and height. No crop owns more than a tile, of that width and height brought
+    to whole cells. Before they are cut into tiles they cost clearly less than the whole image, or
+    else are the whole image.
     """
     affected = affected_cells(changed, layer)
     whole = Rectangle(0, 0, *size)

@@ -33,7 +33,7 @@ AHEAD_PIXELS = 64_000_000
 
 
 QUICK = 5e-4
-"""Seconds to read a pair in which another thread would hardly have begun: measured."""
+"""Seconds to read a pair below which two threads take longer than one: they share an interpreter."""
 
 
 @dataclass(frozen=True)

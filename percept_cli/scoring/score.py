@@ -33,7 +33,7 @@ AHEAD_PIXELS = 64_000_000
 
 
 QUICK = 5e-4
-"""Seconds to read a pair below which two threads take longer than one: they share an interpreter."""
+"""Seconds to read a pair below which two threads take longer than one: they share Python."""
 
 
 @dataclass(frozen=True)

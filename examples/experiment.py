@@ -120,7 +120,9 @@ def minimise(
     return losses
 
 
-def train(model: nn.Module, degraded: Degraded, terms: Terms, title: str, steps: int) -> Losses:
+def train(
+    model: nn.Module, degraded: Degraded, terms: Terms, title: str, steps: int, rate: float = RATE
+) -> Losses:
     """Train on random parts of photographs, wherever the model is."""
     device = next(model.parameters()).device
     images = photographs(held_out=False, device=device).values()
@@ -131,7 +133,7 @@ def train(model: nn.Module, degraded: Degraded, terms: Terms, title: str, steps:
         output = model(given)
         return {name: term(output, target, given) for name, term in terms.items()}
 
-    return minimise(model.parameters(), step, steps, RATE, title)
+    return minimise(model.parameters(), step, steps, rate, title)
 
 
 def compare(
@@ -140,6 +142,7 @@ def compare(
     terms: Terms,
     options: argparse.Namespace,
     before: Callable[[Tensor], Tensor] = lambda given: given[:, :3],
+    rate: float = RATE,
 ) -> None:
     """Train with the first term and with all, alike but for that; report on held-out photographs.
 
@@ -153,7 +156,7 @@ def compare(
     for title, chosen in (("pixels only", first), ("with perceptual term", terms)):
         torch.manual_seed(0)
         model = make().to(options.device)
-        losses = train(model, degraded, chosen, title, options.steps)
+        losses = train(model, degraded, chosen, title, options.steps, rate)
         with torch.no_grad():
             outputs = {name: model(image) for name, image in given.items()}
         runs[title] = Run(losses, outputs)
@@ -217,10 +220,11 @@ def _plot(path: Path, runs: Mapping[str, Run]) -> None:
     figure, place = pyplot.subplots(figsize=(9, 4), layout="constrained")
     for (name, run), style in zip(runs.items(), ("--", "-"), strict=True):
         for number, (term, values) in enumerate(run.losses.items()):
-            window = min(20, len(values))
+            window = min(20, max(len(values) // 5, 1))
             shown = np.convolve(values, np.full(window, 1 / window), "valid")
-            place.plot(shown, style, color=f"C{number}", label=f"{term}, {name}")
-    place.set(xlabel="step", ylabel="term of the loss, mean of 20 steps", yscale="log")
+            steps = np.arange(window, len(values) + 1)
+            place.plot(steps, shown, style, color=f"C{number}", label=f"{term}, {name}")
+    place.set(xlabel="step", ylabel=f"term of the loss, mean of {window} steps", yscale="log")
     place.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

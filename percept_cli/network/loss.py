@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -44,9 +44,9 @@ class Maker(NamedTuple):
 class Prepared:
     """A target's features, computed once for many inputs; no gradient reaches it."""
 
-    images: Tensor
+    images: Tensor = field(repr=False)
     """N×3×H×W in [0, 1], before they are resized."""
-    features: Mapping[str, Tensor]
+    features: Mapping[str, Tensor] = field(repr=False)
     maker: Maker
 
 
@@ -54,7 +54,7 @@ class Prepared:
 class Style:
     """Gram matrices of one or more images' layers, each over its positions, N×C×C."""
 
-    grams: Mapping[str, Tensor]
+    grams: Mapping[str, Tensor] = field(repr=False)
     maker: Maker
 
 
@@ -120,7 +120,7 @@ class _Loss(nn.Module):
 
     def _check_maker(self, maker: Maker, role: str) -> None:
         others = zip(Maker._fields, maker, self._maker, strict=True)
-        differing = [field.replace("_", " ") for field, its, ours in others if its != ours]
+        differing = [name.replace("_", " ") for name, its, ours in others if its != ours]
         if differing:
             raise PerceptError(
                 f"the {role} was prepared by a loss of other {' and '.join(differing)}: "
@@ -172,7 +172,7 @@ class _Loss(nn.Module):
         if values.device != self.network.mean.device:
             raise PerceptError(
                 f"{role} is on {values.device}, the loss on {self.network.mean.device}: "
-                f"move the loss with .to({str(values.device)!r})"
+                "move one of them with .to()"
             )
 
     def _may_look(self, values: Tensor, role: str) -> bool:

@@ -52,6 +52,8 @@ def run(rank: int, inside: bool, folder: Path) -> None:
     value = learn(judged, inside, *(images[half] for images in batch()))
     gradients = [parameter.grad for parameter in judged.parameters()]
     torch.save((value, gradients), folder / f"{rank}.pt")
+    del judged, gradients  # Its threads end before the group does.
+    distributed.barrier()
     distributed.destroy_process_group()
 
 

@@ -70,7 +70,7 @@ class Cells:
         heights, widths = np.full(rows, self._ratio), np.full(columns, self._ratio)
         heights[-1] += height - rows * self._ratio
         widths[-1] += width - columns * self._ratio
-        self._counts = np.outer(heights, widths)
+        self._sides = heights, widths
         self._sums: Grid = np.zeros((rows, columns))
 
     def add(self, f: Tensor, d: Tensor, part: Part) -> None:
@@ -109,11 +109,12 @@ class Cells:
 
     def distance(self, scale: float) -> float:
         """The layer's distance, >= 0."""
-        return float(self._finished(self._sums.sum() / self._counts.sum(), scale))
+        heights, widths = self._sides
+        return float(self._finished(self._sums.sum() / (heights.sum() * widths.sum()), scale))
 
     def cell_distances(self, scale: float) -> Grid:
         """The layer's distance inside each cell, rows × columns."""
-        return self._finished(self._sums / self._counts, scale)
+        return self._finished(self._sums / np.outer(*self._sides), scale)
 
     def _cells(self, start: int, length: int, count: int) -> tuple[slice, NDArray[np.intp]]:
         """The cells that `length` positions from `start` on lie in, and where each one begins."""

@@ -49,47 +49,52 @@ def regions_of(
     `cells` is the map, rows × columns of `side` pixels; `size` the image's width and height.
     """
     level = SHARE * float(cells.max()) if level is None else level
-    left_over = (cells >= level) & (cells > 0)
-    found: list[Region] = []
-    for start in map(tuple, np.argwhere(left_over)[np.argsort(-cells[left_over], kind="stable")]):
-        if len(found) == MOST_REGIONS:
-            break
-        if left_over[start]:
-            found.append(_region(_taken(left_over, start), cells, side, size))
+    large = (cells >= level) & (cells > 0)
+    if not large.any():
+        return ()
+    rows, lefts, rights = _runs(large)
+    groups = _touching(rows, lefts, rights)
+    peaks = np.maximum.reduceat(cells[large], np.append(0, np.cumsum(rights - lefts)[:-1]))
+    by_peak = np.argsort(-peaks, kind="stable")
+    _, firsts = np.unique(groups[by_peak], return_index=True)
+    found = []
+    for first in by_peak[np.sort(firsts)[:MOST_REGIONS]]:
+        mine = groups == groups[first]
+        starts = lefts[mine].min(), rows[mine].min()
+        ends = rights[mine].max(), rows[mine].max() + 1
+        left, top = (int(start) * side for start in starts)
+        # The map's last row and column reach to the image's border.
+        right, bottom = (
+            length if end == count else int(end) * side
+            for length, end, count in zip(size, ends, cells.shape[::-1], strict=True)
+        )
+        found.append(Region(left, top, right - left, bottom - top, float(peaks[first])))
     return tuple(found)
 
 
-def _taken(left_over: NDArray[np.bool_], start: tuple[int, ...]) -> NDArray[np.intp]:
-    """Cells that touch the first one, directly or by others, on a side or a corner."""
-    rows, columns = left_over.shape
-    left_over[start] = False
-    members, ends = [start], [start]
-    while ends:
-        row, column = ends.pop()
-        for near in (
-            (r, c)
-            for r in range(max(row - 1, 0), min(row + 2, rows))
-            for c in range(max(column - 1, 0), min(column + 2, columns))
-        ):
-            if left_over[near]:
-                left_over[near] = False
-                members.append(near)
-                ends.append(near)
-    return np.array(members)
+def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], ...]:
+    """Row, first column and end of each run of flags in a row, from top left to bottom right."""
+    rows, edges = np.nonzero(np.diff(flags, prepend=False, append=False))
+    return rows[::2], edges[::2], edges[1::2]
 
 
-def _region(members: NDArray[np.intp], cells: Grid, side: int, size: tuple[int, int]) -> Region:
-    """The rectangle around cells; the map's last row and column reach to the image's border."""
-    top, left = (int(start) for start in members.min(axis=0))
-    bottom, right = (int(end) + 1 for end in members.max(axis=0))
-    ends = [
-        length if end == count else end * side
-        for length, end, count in zip(size, (right, bottom), cells.shape[::-1], strict=True)
-    ]
-    return Region(
-        left * side,
-        top * side,
-        ends[0] - left * side,
-        ends[1] - top * side,
-        float(cells[members[:, 0], members[:, 1]].max()),
-    )
+def _touching(
+    rows: NDArray[np.intp], lefts: NDArray[np.intp], rights: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """For each run the first of those it touches, directly or by others, on a side or a corner."""
+    # In one count of all rows, and one column more, no run touches one of another row.
+    wide = int(rights.max()) + 1
+    begins, ends = rows * wide + lefts, rows * wide + rights
+    below = np.searchsorted(ends, begins + wide), np.searchsorted(begins, ends + wide, "right")
+    leaders = list(range(len(rows)))
+
+    def leader(run: int) -> int:
+        while leaders[run] != run:
+            leaders[run] = run = leaders[leaders[run]]
+        return run
+
+    for run, touched in enumerate(zip(*(bounds.tolist() for bounds in below), strict=True)):
+        for other in range(*touched):
+            first, second = sorted((leader(run), leader(other)))
+            leaders[second] = first
+    return np.array([leader(run) for run in leaders])

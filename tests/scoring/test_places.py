@@ -21,6 +21,14 @@ def test_touching_cells_are_one_region_and_others_are_not() -> None:
     )  # fmt: skip
 
 
+def test_cells_that_touch_by_others_further_down_are_one_region() -> None:
+    rows = ("#.#.#", "#.#.#", "###.#", "....#", "#.###")
+    cells = np.array([[float(mark == "#") for mark in row] for row in rows])
+    assert regions_of(cells, 8, (40, 40)) == (
+        Region(0, 0, 24, 24, 1.0), Region(16, 0, 24, 40, 1.0), Region(0, 32, 8, 8, 1.0),
+    )  # fmt: skip
+
+
 def test_the_level_decides_what_belongs_to_a_region() -> None:
     cells = np.array([[1.0, 0.6, 0.3, 0.1]])
     assert regions_of(cells, 4, (16, 4))[0].width == 12  # A quarter of the peak.

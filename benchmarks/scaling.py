@@ -19,15 +19,14 @@ from photographs import SOURCES
 from PIL import Image
 
 COUNTS = (10, 100, 1000, 10000)
-ROUNDS = {10: 5, 100: 5, 1000: 3}
-"""How often each is measured, for the median of seconds and of memory; once if not said."""
+ROUNDS = 3
 
 
 def write(folder: Path, count: int) -> None:
-    """Write that many pairs to the folder's `references` and `candidates`."""
+    """Write that many pairs to `references` and `candidates` of a new folder."""
     rng = np.random.default_rng(0)
     for role in ("references", "candidates"):
-        (folder / role).mkdir()
+        (folder / role).mkdir(parents=True)
     for number in range(count):
         with Image.open(SOURCES[number % len(SOURCES)]) as image:
             pixels = np.roll(np.asarray(image), rng.integers(0, 256, 2), axis=(0, 1))
@@ -52,33 +51,35 @@ def measured(folder: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    rows, figures = [], []
-    for count in COUNTS:
-        with tempfile.TemporaryDirectory() as name:
-            write(Path(name), count)
-            runs = [measured(Path(name)) for _ in range(ROUNDS.get(count, 1))]
-        seconds, memory = (statistics.median(values) for values in zip(*runs, strict=True))
-        figures.append((count, seconds, memory))
-    start_up = figures[0][1]
-    for count, seconds, memory in figures[1:]:
-        each = (seconds - start_up) / (count - COUNTS[0])
-        rows.append((count, seconds, each, memory))
-    base_each, base_memory = rows[0][2], rows[0][3]
-    lines = [("10", f"{start_up:.1f}", "", "", f"{figures[0][2]:.0f}", "")]
-    lines += [
+    runs: dict[int, list[tuple[float, float]]] = {count: [] for count in COUNTS}
+    with tempfile.TemporaryDirectory() as name:
+        for count in COUNTS:
+            write(Path(name, str(count)), count)
+        measured(Path(name, "10"))
+        for number in range(ROUNDS):
+            for count in COUNTS[:: -1 if number % 2 else 1]:
+                runs[count].append(measured(Path(name, str(count))))
+    seconds, memory = (
+        {count: statistics.median(run[which] for run in runs[count]) for count in COUNTS}
+        for which in (0, 1)
+    )
+    first, base = COUNTS[:2]
+    each = {count: (seconds[count] - seconds[first]) / (count - first) for count in COUNTS[1:]}
+    rows = [(f"{first}", f"{seconds[first]:.1f}", "", "", f"{memory[first]:.0f}", "")]
+    rows += [
         (
-            str(count),
-            f"{seconds:.1f}",
-            f"{1000 * each:.1f}",
-            f"{each / base_each:.2f}",
-            f"{memory:.0f}",
-            f"{memory / base_memory:.2f}",
+            f"{count}",
+            f"{seconds[count]:.1f}",
+            f"{1000 * each[count]:.1f}",
+            f"{each[count] / each[base]:.2f}",
+            f"{memory[count]:.0f}",
+            f"{memory[count] / memory[base]:.2f}",
         )
-        for count, seconds, each, memory in rows
+        for count in COUNTS[1:]
     ]
     print(f"Pairs of 256×256, whole process, {machine()}\n")
-    header = ("pairs", "seconds", "ms per pair beyond the first 10", "ratio", "MiB", "ratio")
-    print(table(header, lines))
+    header = ("pairs", "seconds", f"ms per pair beyond the first {first}", "ratio", "MiB", "ratio")
+    print(table(header, rows))
 
 
 if __name__ == "__main__":

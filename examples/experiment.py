@@ -52,8 +52,11 @@ def arguments(description: str | None, steps: int) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, default=Path("training-output") / name, help="folder"
     )
-    parser.add_argument("--device", default="cpu")
-    return parser.parse_args()
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, ...")
+    options = parser.parse_args()
+    if options.steps < 1:
+        parser.error("--steps: give 1 or more")
+    return options
 
 
 def convolutions(inputs: int, width: int, outputs: int) -> nn.Sequential:

@@ -126,5 +126,7 @@ def _exit_code(run: Run, allow_unpaired: bool) -> int:
     unpaired = 0 if allow_unpaired else counts["missing"] + counts["new"]
     if unpaired:
         run.talk.note(f"{unpaired} file(s) have no partner: --allow-unpaired accepts that")
+    elif run.summary.pairs and not (run.summary.scored or counts["error"]):
+        run.talk.note("nothing was compared: no file has a partner")
     failed = counts["error"] or unpaired or run.broken or not (run.summary.scored or run.part)
     return INCOMPLETE if failed else 0

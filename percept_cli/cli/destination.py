@@ -40,8 +40,9 @@ class Destination:
             raise PerceptError(f"cannot sort by {sort!r}: give path, total, peak or a chosen layer")
         if live and (self._form not in STREAMING or self._sort):
             raise PerceptError("--pairs - answers each line at once: use jsonl or csv, unsorted")
-        if self._output and not self._output.parent.is_dir():
-            raise OutputError(f"cannot write results to {shown(self._output)}: no such folder")
+        if self._output:
+            with self._failures():
+                self._output.parent.mkdir(parents=True, exist_ok=True)
         self._settings = settings
         self._kept: list[Result] = []
 
@@ -101,7 +102,7 @@ class Destination:
         except BrokenPipeError as error:
             raise PipeClosed from error
         except OSError as error:
-            if self._output:
+            if "_stream" in vars(self) and self._output:
                 with suppress(OSError):
                     self._stream.close()
             name = shown(self._output) if self._output else "standard output"

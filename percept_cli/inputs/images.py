@@ -16,7 +16,10 @@ from percept_cli.inputs.files import background_colour, check_pixels, orientatio
 
 # Blocks of this size go back to the system once they are freed. Pillow's own, of 16 MiB, may stay:
 # 600 MiB of them after a thread has decoded 150 megapixels.
-Image.core.set_block_size(1 << 26)
+Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
+
+STRIP_PIXELS = 1 << 22
+"""Most pixels that are copied out of a decoded image at once, but for the rest of a row."""
 
 Pixels = NDArray[Any]
 """H×W×3 red, green, blue: uint8 in 0..255, or float32 in 0..1 from files of more than 8 bits."""
@@ -95,7 +98,8 @@ def from_array(source: ArrayLike, name: str, background: str, max_pixels: int) -
     if not np.issubdtype(array.dtype, np.floating):
         raise PerceptError(f"{name}: dtype {array.dtype}: give uint8 in 0..255 or float in 0..1")
     if not (array.min() >= 0 and array.max() <= 1):
-        raise PerceptError(f"{name}: float values outside 0..1: scale them by their range")
+        what = "outside 0..1" if np.isfinite(array).all() else "that are not finite"
+        raise PerceptError(f"{name}: float values {what}: scale them by their range")
     array = array.astype(np.float32)
     if array.ndim == 2:
         return Picture(_grey(array))
@@ -152,11 +156,11 @@ def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Pictu
     notes = []
     alpha = None
     if image.has_transparency_data:
-        alpha = image.convert("RGBA").getchannel("A")
+        alpha = _with_alpha(image).getchannel("A")
         if alpha.getextrema() == (255, 255):
             alpha = None
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA", "P"):
-        image = image.convert("RGBA").convert("L" if image.mode in ("LA", "La") else "RGB")
+        image = _with_alpha(image).convert("L" if image.mode in ("LA", "La") else "RGB")
     if profile:
         image, note = _in_srgb(image, profile)
         notes += note
@@ -168,7 +172,23 @@ def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Pictu
         behind = Image.new("RGB", image.size, background_colour(background))
         image = Image.composite(image, behind, alpha)
         notes.append(f"transparency composited on {background}")
-    return Picture(np.asarray(image), tuple(notes))
+    return Picture(_array(image), tuple(notes))
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGBA" else image.convert("RGBA")
+
+
+def _array(image: Image.Image) -> Pixels:
+    """The pixels of an RGB image; Pillow by itself would hold them three times at once."""
+    width, height = image.size
+    if width * height <= STRIP_PIXELS:
+        return np.asarray(image)
+    pixels, rows = np.empty((height, width, 3), np.uint8), -(-STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:

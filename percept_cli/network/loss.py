@@ -366,6 +366,8 @@ def total_variation(images: Tensor, reduction: str = "mean") -> Tensor:
     2 pixels or more a side → a scalar, or N values with `reduction="none"`. Raises PerceptError for
     other shapes, types and reductions.
     """
+    if not isinstance(images, Tensor):
+        raise PerceptError(f"images are a {type(images).__name__}: give a tensor")
     if images.ndim != 4 or min(images.shape[2:]) < 2 or not images.numel():
         raise PerceptError(f"images have shape {tuple(images.shape)}: give N×C×H×W, 2×2 or more")
     if not images.is_floating_point():

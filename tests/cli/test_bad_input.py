@@ -164,10 +164,16 @@ def test_a_closed_pipe_ends_quietly(form: str, folder: Path) -> None:
     assert process.wait(60) == 141
 
 
-def test_an_output_that_cannot_be_made_is_one_line(percept: Run) -> None:
-    done = percept("compare", REFERENCE, REFERENCE, "--output=nowhere/r.csv")
+def test_an_output_that_cannot_be_made_is_one_line(percept: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = percept("compare", REFERENCE, REFERENCE, "--output=file/r.csv")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    assert "cannot write results to nowhere/r.csv: no such folder" in done.stderr
+    assert "cannot write results to file/r.csv: File exists" in done.stderr
+
+
+def test_the_folder_of_an_output_is_made(percept: Run, tmp_path: Path) -> None:
+    assert percept("compare", REFERENCE, REFERENCE, "--output=new/one/r.csv").returncode == 0
+    assert (tmp_path / "new/one/r.csv").exists()
 
 
 def test_equal_damaged_files_are_not_identical(percept: Run, folder: Path) -> None:

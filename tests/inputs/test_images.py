@@ -44,6 +44,14 @@ def test_plain_images_keep_their_pixels(tmp_path: Path, photograph: Image.Image)
     assert np.array_equal(webp.pixels, np.asarray(photograph))
 
 
+def test_large_images_keep_their_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "STRIP_PIXELS", 1 << 16)
+    with Image.open(REFERENCES[2]) as image:
+        large = image.convert("RGB").resize((531, 317))
+    picture = saved(large, tmp_path / "a.png")
+    assert np.array_equal(picture.pixels, np.asarray(large))
+
+
 def test_exif_orientation_is_applied(tmp_path: Path, photograph: Image.Image) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -174,7 +182,7 @@ def test_equal_colours_are_equal_at_any_depth() -> None:
         (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
         (np.zeros((4, 4), np.int32), "dtype int32"),
         (np.full((4, 4), 1.5), "outside 0..1"),
-        (np.full((4, 4), np.nan), "outside 0..1"),
+        (np.full((4, 4), np.nan), "not finite"),
         (np.zeros((4000, 4000), np.uint8), "16000000 pixels, over --max-pixels"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 from percept_cli.errors import PerceptError
@@ -80,7 +81,7 @@ def known(name: str) -> Layer:
     """The layer of that name; PerceptError with the nearest name if there is none."""
     if name in LAYERS:
         return LAYERS[name]
-    near = difflib.get_close_matches(name.lower(), ORDER, n=1, cutoff=0.75)
+    near = difflib.get_close_matches(str(name).lower(), ORDER, n=1, cutoff=0.75)
     hint = f"did you mean {near[0]}?" if near else "'percept layers' lists them"
     raise PerceptError(f"unknown layer {name!r}: {hint}")
 
@@ -107,11 +108,13 @@ def weighted(names: Iterable[str], weights: Mapping[str, float]) -> dict[str, fl
     all are 0.
     """
     total = dict.fromkeys(names, 1.0)
+    if not isinstance(weights, Mapping):
+        raise PerceptError(f"layer weights {weights!r}: give a mapping from layers to numbers")
     for name, weight in weights.items():
         if known(name).name not in total:
             raise PerceptError(f"layer weight for {name}, which is not among the chosen layers")
-        if not 0 <= weight <= MOST_WEIGHT:
-            raise PerceptError(f"layer weight {name}={weight}: give a number from 0 to 1e6")
+        if not (isinstance(weight, Real) and 0 <= weight <= MOST_WEIGHT):
+            raise PerceptError(f"layer weight {name}={weight!r}: give a number from 0 to 1e6")
         total[name] = float(weight)
     if not any(total.values()):
         raise PerceptError("all layer weights are 0: give at least one layer a weight")

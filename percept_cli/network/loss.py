@@ -155,8 +155,8 @@ class _Loss(nn.Module):
         shape = tuple(images.shape)
         if len(shape) != 4 or shape[1] != 3:
             raise PerceptError(f"{role} has shape {shape}: give N×3×H×W images")
-        if not shape[0]:
-            raise PerceptError(f"{role} has shape {shape}: the batch is empty")
+        if not images.numel():
+            raise PerceptError(f"{role} has shape {shape}: it is empty")
         if not images.is_floating_point():
             raise PerceptError(f"{role} holds {images.dtype}: give floating point")
         self._check_device(images, role)

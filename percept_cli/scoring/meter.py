@@ -34,7 +34,8 @@ MOST_TOGETHER = 16
 """Most crops in a batch."""
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-"""What torch says when it is, on its several devices."""
+OUT_OF_MEMORY += ("unable to find an engine", "unable to find a valid cudnn algorithm")
+"""What torch says when it is, on its several devices; the last two are cuDNN's."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

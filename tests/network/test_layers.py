@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from percept_cli.errors import PerceptError
@@ -38,9 +40,10 @@ def test_chosen_layers_come_in_network_order() -> None:
         (["conv9_1"], "unknown layer 'conv9_1': did you mean conv"),
         (["conv1_1", "conv1_1"], "conv1_1 is named twice"),
         ([], "no layer chosen"),
+        ([3], "unknown layer 3"),
     ],
 )
-def test_wrong_layer_choices_are_refused(names: list[str], message: str) -> None:
+def test_wrong_layer_choices_are_refused(names: list[Any], message: str) -> None:
     with pytest.raises(PerceptError, match=message):
         layers.chosen(names)
 
@@ -52,8 +55,10 @@ def test_wrong_layer_choices_are_refused(names: list[str], message: str) -> None
         ({"conv1_1": -1}, "from 0 to 1e6"),
         ({"conv1_1": float("nan")}, "from 0 to 1e6"),
         ({"conv1_1": 0}, "all layer weights are 0"),
+        ({"conv1_1": "2"}, "weight conv1_1='2': give a number"),
+        ([2.0], "give a mapping"),
     ],
 )
-def test_wrong_layer_weights_are_refused(weights: dict[str, float], message: str) -> None:
+def test_wrong_layer_weights_are_refused(weights: Any, message: str) -> None:
     with pytest.raises(PerceptError, match=message):
         layers.weighted(["conv1_1"], weights)

@@ -27,7 +27,7 @@ COFFEE = SAMPLES / "references/coffee.png", SAMPLES / "jpeg-3/coffee.jpg"
 
 
 def tensor(path: object) -> Tensor:
-    with Image.open(path) as image:  # type: ignore[arg-type]
+    with Image.open(path) as image:
         return torch.from_numpy(np.asarray(image) / np.float32(255)).permute(2, 0, 1)[None]
 
 
@@ -107,6 +107,7 @@ def test_the_whole_loss_follows_to() -> None:
         (torch.full((1, 3, 16, 16), torch.nan), torch.rand(1, 3, 16, 16), "input has values"),
         (torch.rand(1, 1, 16, 16), torch.rand(1, 1, 16, 16), "give N×3×H×W"),
         (torch.rand(3, 16, 16), torch.rand(3, 16, 16), "give N×3×H×W"),
+        (torch.rand(1, 3, 16, 0), torch.rand(1, 3, 16, 0), "it is empty"),
         (torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 17), "give equal shapes"),
         (torch.rand(1, 3, 7, 16), torch.rand(1, 3, 7, 16), "give 8×8 pixels or more"),
         (
@@ -343,6 +344,11 @@ def test_a_mask_outside_0_to_1_is_refused() -> None:
 def test_total_variation_of_what_has_no_neighbours_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(PerceptError, match="give N×C×H×W, 2×2 or more"):
         total_variation(torch.rand(shape))
+
+
+def test_total_variation_of_an_array_is_refused() -> None:
+    with pytest.raises(PerceptError, match="images are a ndarray: give a tensor"):
+        total_variation(np.ones((1, 3, 8, 8)))
 
 
 def test_total_variation_of_integers_is_refused() -> None:

@@ -97,6 +97,8 @@ def _mask(regions: Sequence[str], size: tuple[int, int], max_pixels: int) -> NDA
 
 def _mask_in(path: Path, size: tuple[int, int], max_pixels: int) -> NDArray[np.bool_]:
     """A mask image's light pixels."""
+    import numpy as np
+
     from percept_cli.inputs import files, images
 
     opened = files.opened(files.read_bytes(path), str(path), max_pixels)
@@ -107,5 +109,6 @@ def _mask_in(path: Path, size: tuple[int, int], max_pixels: int) -> NDArray[np.b
                 path, *mask.size, *size
             )
         )
-    light: NDArray[np.bool_] = images.unit_range(mask.pixels).mean(axis=2) >= 0.5
+    half = 3 * (255 if mask.pixels.dtype == np.uint8 else 1) / 2
+    light: NDArray[np.bool_] = np.add.reduce(mask.pixels, axis=2, dtype=np.float32) >= half
     return light

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,9 +15,13 @@ from PIL import Image, ImageOps
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.files import background_colour, check_pixels, orientation, reason_of
 
-# Blocks of this size go back to the system once they are freed. Pillow's own, of 16 MiB, may stay:
-# 600 MiB of them after a thread has decoded 150 megapixels.
-Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
+if "PILLOW_BLOCK_SIZE" not in os.environ:
+    # Blocks of this size go back to the system once they are freed. Pillow's own, of 16 MiB, may
+    # stay: 600 MiB of them after a thread has decoded 150 megapixels.
+    Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
+
+WITH_ALPHA = ("LA", "La", "RGBA", "RGBa", "PA", "P")
+"""Modes that hold transparency, or may."""
 
 STRIP_PIXELS = 1 << 22
 """Most pixels that are copied out of a decoded image at once, but for the rest of a row."""
@@ -40,11 +45,9 @@ class Picture:
         height, width = self.pixels.shape[:2]
         return width, height
 
-    def same_pixels(self, other: Picture) -> bool:
-        """Whether both show exactly the same colours."""
-        if self.pixels.dtype == other.pixels.dtype:
-            return np.array_equal(self.pixels, other.pixels)
-        return np.array_equal(unit_range(self.pixels), unit_range(other.pixels))
+    def in_unit_range(self) -> Picture:
+        """The same picture as float32 in 0..1."""
+        return replace(self, pixels=unit_range(self.pixels))
 
     def greyed(self, mask: NDArray[np.bool_], grey: int) -> Picture:
         """The same picture with the pixels of an H×W mask of one grey, given of 255."""
@@ -68,7 +71,7 @@ class Picture:
 
 def unit_range(pixels: Pixels) -> NDArray[np.float32]:
     """The same pixels as float32 in 0..1."""
-    return np.divide(pixels, 255 if pixels.dtype == np.uint8 else 1, dtype=np.float32)
+    return pixels if pixels.dtype == np.float32 else np.divide(pixels, 255, dtype=np.float32)
 
 
 def decoded(image: Image.Image, name: str, background: str) -> Picture:
@@ -98,8 +101,9 @@ def from_array(source: ArrayLike, name: str, background: str, max_pixels: int) -
     if not np.issubdtype(array.dtype, np.floating):
         raise PerceptError(f"{name}: dtype {array.dtype}: give uint8 in 0..255 or float in 0..1")
     if not (array.min() >= 0 and array.max() <= 1):
-        what = "outside 0..1" if np.isfinite(array).all() else "that are not finite"
-        raise PerceptError(f"{name}: float values {what}: scale them by their range")
+        if not np.isfinite(array).all():
+            raise PerceptError(f"{name}: float values that are not finite: replace them")
+        raise PerceptError(f"{name}: float values outside 0..1: scale them by their range")
     array = array.astype(np.float32)
     if array.ndim == 2:
         return Picture(_grey(array))
@@ -155,12 +159,14 @@ def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Pictu
     """Up to 8 bits per channel: transparency composited, colours in sRGB."""
     notes = []
     alpha = None
-    if image.has_transparency_data:
-        alpha = _with_alpha(image).getchannel("A")
+    if image.has_transparency_data or image.mode in WITH_ALPHA:
+        whole = image if image.mode == "RGBA" else image.convert("RGBA")
+        alpha = whole.getchannel("A")
         if alpha.getextrema() == (255, 255):
             alpha = None
-    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA", "P"):
-        image = _with_alpha(image).convert("L" if image.mode in ("LA", "La") else "RGB")
+        if image.mode in WITH_ALPHA:
+            image = whole.convert("L" if image.mode in ("LA", "La") else "RGB")
+        del whole
     if profile:
         image, note = _in_srgb(image, profile)
         notes += note
@@ -169,26 +175,29 @@ def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Pictu
     if image.mode != "RGB":
         image = image.convert("RGB")
     if alpha:
-        behind = Image.new("RGB", image.size, background_colour(background))
-        image = Image.composite(image, behind, alpha)
         notes.append(f"transparency composited on {background}")
-    return Picture(_array(image), tuple(notes))
+    return Picture(_array(image, alpha, background_colour(background)), tuple(notes))
 
 
-def _with_alpha(image: Image.Image) -> Image.Image:
-    return image if image.mode == "RGBA" else image.convert("RGBA")
-
-
-def _array(image: Image.Image) -> Pixels:
-    """The pixels of an RGB image; Pillow by itself would hold them three times at once."""
+def _array(image: Image.Image, alpha: Image.Image | None, behind: tuple[int, ...]) -> Pixels:
+    """An RGB image on that colour → H×W×3, uint8; Pillow would hold it several times at once."""
     width, height = image.size
     if width * height <= STRIP_PIXELS:
-        return np.asarray(image)
+        return np.asarray(_composited(image, alpha, behind))
     pixels, rows = np.empty((height, width, 3), np.uint8), -(-STRIP_PIXELS // width)
     for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+        box = (0, top, width, min(top + rows, height))
+        strip = _composited(image.crop(box), alpha.crop(box) if alpha else None, behind)
+        pixels[top : box[3]] = np.asarray(strip)
     return pixels
+
+
+def _composited(
+    image: Image.Image, alpha: Image.Image | None, behind: tuple[int, ...]
+) -> Image.Image:
+    if not alpha:
+        return image
+    return Image.composite(image, Image.new("RGB", image.size, behind), alpha)
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from percept_cli.inputs.images import Picture
+    from percept_cli.scoring.regions import Blocks
 
 T = TypeVar("T")
 
@@ -35,7 +36,11 @@ class Loaded:
     size: tuple[int, int]
     """Width and height at which they are evaluated."""
     pictures: tuple[Picture, Picture] | None
-    """Reference and candidate; None if they are identical."""
+    """Reference and candidate, with one type of pixels; None if they are identical."""
+    changed: Blocks | None = None
+    """Which cells of the deepest layer differ; None if the pictures are identical."""
+    decoded: int = 0
+    """Pixels of the larger image, as it was decoded; 0 if none was."""
     notes: tuple[str, ...] = ()
 
 
@@ -59,6 +64,7 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
             f"{name}: its values seem to lie in 0..{spans[1]}, the reference's in 0..{spans[0]}: "
             "save both in one range"
         )
+    decoded = max(math.prod(picture.size) for picture in (before, after))
     size = _evaluated(before.size, after.size, name, options)
     spread = max(_filter_reach(picture.size, size) for picture in (before, after))
     before, after = before.resized(size), after.resized(size)
@@ -67,7 +73,22 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
             name, without, (before, after), options.ignore, options.max_pixels, spread
         )
     notes = *(f"reference {n}" for n in before.notes), *(f"candidate {n}" for n in after.notes)
-    return Loaded(size, None if before.same_pixels(after) else (before, after), notes)
+    if before.pixels.dtype != after.pixels.dtype:
+        before, after = before.in_unit_range(), after.in_unit_range()
+    return _compared(Loaded(size, (before, after), None, decoded, notes), options)
+
+
+def _compared(loaded: Loaded, options: Options) -> Loaded:
+    """The same, with what differs in its pictures."""
+    import numpy as np
+
+    from percept_cli.scoring.regions import changed_cells
+
+    assert loaded.pictures
+    before, after = (picture.pixels for picture in loaded.pictures)
+    if np.array_equal(before, after):
+        return replace(loaded, pictures=None)
+    return replace(loaded, changed=changed_cells(before, after, options.deepest_reach.stride))
 
 
 def _equal(left: _File | None, right: _File | None, options: Options) -> Loaded | None:

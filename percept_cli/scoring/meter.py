@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from percept_cli.errors import OutOfMemory, PerceptError
-from percept_cli.inputs.images import Pixels, unit_range
+from percept_cli.inputs.images import Pixels
 from percept_cli.network.blur import blur_radius
 from percept_cli.network.differences import Memory, Window, strip_rows, tap_differences
 from percept_cli.network.distances import distance_named
@@ -25,7 +24,15 @@ from percept_cli.scoring.cells import Cells, Grid, Part, Sums, sums_for
 from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic, free_bytes
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.places import everywhere
-from percept_cli.scoring.regions import Crop, Rectangle, changed_cells, crops, with_changed
+from percept_cli.scoring.regions import (
+    Blocks,
+    Crop,
+    Rectangle,
+    changed_cells,
+    crops,
+    tiles_seen,
+    with_changed,
+)
 
 KEPT_BYTES = 1 << 30
 """Memory there always is for the features of a reference with many candidates."""
@@ -33,8 +40,14 @@ KEPT_BYTES = 1 << 30
 MOST_TOGETHER = 16
 """Most crops in a batch."""
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-OUT_OF_MEMORY += ("unable to find an engine", "unable to find a valid cudnn algorithm")
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "unable to find an engine",
+    "unable to find a valid cudnn algorithm",
+)
 """What torch says when it is, on its several devices; the last two are cuDNN's."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -57,6 +70,7 @@ class _Pair(NamedTuple):
 
     base: Pixels
     other: Pixels
+    changed: Blocks
     sums: dict[str, Sums]
 
 
@@ -96,7 +110,7 @@ class Meter:
                 f"out of memory on {self.device} for the weights alone: free some"
             ) from error
         self._capacity = capacity_of(self.device)
-        self._remembered: tuple[Pixels, Memory] | None = None
+        self._remembered: tuple[Pixels, dict[Rectangle, Memory]] | None = None
         self._most_kept = max(KEPT_BYTES, free_bytes(self.device) // 4)
         self.scale = applied(self.weights, self.distance, options.layers, options.raw)
 
@@ -105,38 +119,46 @@ class Meter:
         """How many pixels are worth measuring together, in whatever pairs; 0 for one by one."""
         return self._capacity.together
 
-    def measure(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
-        """Distances of pairs of images; those of a pair are of equal size, and not too small.
+    def measure(
+        self, pairs: Sequence[tuple[Pixels, Pixels]], changed: Sequence[Blocks] = ()
+    ) -> list[Measurement]:
+        """Distances of pairs of images, H×W×3; those of a pair are alike in size and type.
+
+        They are not too small for the layers. `changed` says which cells of the deepest layer
+        differ in each pair, as `changed_cells` does; it is found out where it is left out.
 
         Raises OutOfMemory where even the smallest part of an image does not fit into memory.
         """
+        side = self.options.deepest_reach.stride
+        changed = changed or [changed_cells(*pair, side) for pair in pairs]
         while True:
             try:
-                return self._measured(pairs)
+                return self._measured(pairs, changed)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
+                said = str(error).partition("\n")[0]
             # Only now, without the error, nothing holds the tensors that did not fit.
             self._remembered = None
             try:
                 self._capacity = self._capacity.smaller()
-            except OutOfMemory:
+            except OutOfMemory as error:
                 self._capacity = capacity_of(self.device)  # Other pairs may fit.
-                raise
+                raise OutOfMemory(f"{error} ({said})" if said else str(error)) from error
             if self.device.type != "cpu":
                 getattr(torch, self.device.type).empty_cache()
 
-    def _measured(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
-        started = [self._started(reference, candidate) for reference, candidate in pairs]
+    def _measured(
+        self, pairs: Sequence[tuple[Pixels, Pixels]], changed: Sequence[Blocks]
+    ) -> list[Measurement]:
+        started = [self._started(*pair, cells) for pair, cells in zip(pairs, changed, strict=True)]
         jobs = [(pair, crop) for pair in started for crop in self._crops(pair)]
         with exact_arithmetic(self.device):
             for batch in self._batches(jobs):
                 self._run(batch)
         return [self._finished(pair.sums) for pair in started]
 
-    def _started(self, reference: Pixels, candidate: Pixels) -> _Pair:
-        if reference.dtype != candidate.dtype:
-            reference, candidate = unit_range(reference), unit_range(candidate)
+    def _started(self, reference: Pixels, candidate: Pixels, changed: Blocks) -> _Pair:
         height, width = reference.shape[:2]
         sums = {
             name: sums_for(
@@ -148,22 +170,24 @@ class Meter:
             )
             for name in self.options.layers
         }
-        if not self._one_reference:
-            # Whichever comes first, the same one is the base: swapping them changes nothing.
-            first = (reference != candidate).argmax()
-            if reference.flat[first] > candidate.flat[first]:
-                reference, candidate = candidate, reference
-        return _Pair(reference, candidate, sums)
+        side = self.options.deepest_reach.stride
+        if not self._one_reference and _comes_first(candidate, reference, changed, side):
+            # Whichever is named first, the same one is the base: swapping them changes nothing.
+            reference, candidate = candidate, reference
+        return _Pair(reference, candidate, changed, sums)
 
     def _crops(self, pair: _Pair) -> list[Crop]:
         height, width = pair.base.shape[:2]
         layer = self.options.deepest_reach
-        changed = changed_cells(pair.base, pair.other, layer.stride)
         if layer.kind == "fc":
             whole = Rectangle(0, 0, width, height)
-            every = with_changed(Crop(whole, whole), changed, layer.stride)
-            return [every] if changed.any() else []
-        return crops(changed, layer, (width, height), (self._capacity.width, self._capacity.height))
+            every = with_changed(Crop(whole, whole), pair.changed, layer.stride)
+            return [every] if pair.changed.any() else []
+        return crops(pair.changed, layer, (width, height), self._tile)
+
+    @property
+    def _tile(self) -> tuple[int, int]:
+        return self._capacity.width, self._capacity.height
 
     def _run(self, jobs: Sequence[_Job]) -> None:
         """Let the network see crops of one size, and count what each of them owns."""
@@ -192,7 +216,7 @@ class Meter:
         elif LAYERS[self.options.deepest].kind == "fc":
             # The whole image is one crop, whatever its size.
             rows = max(self._capacity.width * self._capacity.height // width, 16)
-        memory = self._memory(jobs[0][0].base) if self._is_remembered(*jobs[0]) else None
+        memory = self._memory(*jobs[0]) if self._is_remembered(*jobs[0]) else None
         names = self.options.layers
         tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur)
 
@@ -212,21 +236,28 @@ class Meter:
                 yield group[start : start + largest]
 
     def _is_remembered(self, pair: _Pair, crop: Crop) -> bool:
-        """Whether the network sees the whole of the one reference, and its features can be kept."""
-        pixels = math.prod(pair.base.shape[:2])
+        """Whether this is all of the one reference, or a tile of it, and all of it can be kept."""
+        if not self._one_reference:
+            return False
+        height, width = pair.base.shape[:2]
+        layer = self.options.deepest_reach
+        parts = [Rectangle(0, 0, width, height)]
+        if layer.kind != "fc":
+            parts = tiles_seen(layer, (width, height), self._tile)
+        pixels = sum(part.pixels for part in parts)
         values = sum(
             step.channels * pixels // step.stride**2
             for step in self._network.steps
             if step.kind == "conv"
         )
         fits = self._network.dtype.itemsize * values <= self._most_kept
-        return self._one_reference and fits and crop.seen.pixels == pixels
+        return fits and crop.seen in parts
 
-    def _memory(self, base: Pixels) -> Memory:
-        """What is known of the one reference."""
-        if not self._remembered or not np.array_equal(self._remembered[0], base):
-            self._remembered = base, Memory()
-        return self._remembered[1]
+    def _memory(self, pair: _Pair, crop: Crop) -> Memory:
+        """What is known of the one reference, in what the network sees of it."""
+        if not self._remembered or not np.array_equal(self._remembered[0], pair.base):
+            self._remembered = pair.base, {}
+        return self._remembered[1].setdefault(crop.seen, Memory())
 
     def _images(self, parts: list[Pixels]) -> Tensor:
         return torch.from_numpy(np.stack(parts)).to(self.device).permute(0, 3, 1, 2)
@@ -312,6 +343,14 @@ def _window(crops: Sequence[Crop], blur: int) -> Window | None:
     return Window(
         max(min(lefts) - blur, 0), max(min(tops) - blur, 0), max(rights) + blur, max(bottoms) + blur
     )
+
+
+def _comes_first(one: Pixels, other: Pixels, changed: Blocks, side: int) -> bool:
+    """Whether the first value that differs is smaller in the first image."""
+    row = changed.any(axis=1).argmax() * side
+    first, second = (image[row : row + side] for image in (one, other))
+    place = (first != second).argmax()
+    return bool(first.flat[place] < second.flat[place])
 
 
 def _cut(image: Pixels, part: Rectangle) -> Pixels:

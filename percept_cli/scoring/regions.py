@@ -82,6 +82,12 @@ def crops(
     ]
 
 
+def tiles_seen(layer: Layer, size: tuple[int, int], tile: tuple[int, int]) -> list[Rectangle]:
+    """What the network sees of a whole image, tile by tile."""
+    whole = Rectangle(0, 0, *size)
+    return [_crop(own, layer, size).seen for own in _tiles(whole, layer.stride, tile)]
+
+
 def changed_cells(reference: NDArray[Any], candidate: NDArray[Any], side: int) -> Blocks:
     """Which cells of `side` × `side` pixels differ: two H×W×3 images → a flag per cell."""
     height, width, channels = reference.shape

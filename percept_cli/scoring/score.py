@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     from percept_cli.scoring.cells import Grid
     from percept_cli.scoring.load import Source
     from percept_cli.scoring.meter import Measurement, Meter
+    from percept_cli.scoring.regions import Blocks
 
 AHEAD = 2 * (os.cpu_count() or 1)
 """Pairs decoded before they are measured: enough to keep the network busy, few enough to hold."""
 
 AHEAD_PIXELS = 64_000_000
-"""Most pixels, of references, decoded ahead."""
+"""Most pixels, of the larger image of each pair, decoded ahead."""
 
+UNDECODED = 1 / 8
+"""What a pixel counts that was not decoded, as the next may be."""
 
 QUICK = 5e-4
 """Seconds to read a pair below which two threads take longer than one: they share Python."""
@@ -54,6 +58,10 @@ class _Begun(NamedTuple):
     result: Result
     options: Options
     pictures: tuple[Pixels, Pixels] | None = None
+    changed: Blocks | None = None
+    """Which cells of the pictures differ."""
+    weight: int = 0
+    """Pixels that count where reading ahead is limited."""
     sizes_differ: bool = False
 
 
@@ -102,7 +110,7 @@ class Scorer:
         """
         waiting: deque[tuple[Pair, Future[_Begun]]] = deque()
         # Until a size is known, one pair is read ahead; then the largest of the last ones counts.
-        limit, here, sizes = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
+        limit, here, weights = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             for pair in pairs:
@@ -110,18 +118,19 @@ class Scorer:
                 future = _done(begun) if begun else pool.submit(self._begin, pair)
                 waiting.append((pair, future))
                 while len(waiting) > limit:
-                    answers = self._next(waiting)
-                    sizes.extend(_pixels(scored.result) for _, scored in answers)
+                    answers = self._next(waiting, weights)
                     # What is measured together comes off at once, and so many are to follow.
                     ready = ahead and ahead + len(answers) - 1
-                    limit = min(ready, AHEAD_PIXELS // max(*sizes, 1))
+                    limit = min(ready, AHEAD_PIXELS // max(*weights, 1))
                     yield from answers
             while waiting:
-                yield from self._next(waiting)
+                yield from self._next(waiting, weights)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _next(self, waiting: deque[tuple[Pair, Future[_Begun]]]) -> list[tuple[Pair, Scored]]:
+    def _next(
+        self, waiting: deque[tuple[Pair, Future[_Begun]]], weights: deque[int]
+    ) -> list[tuple[Pair, Scored]]:
         """The next pair's result, and those of pairs that are ready to be measured with it."""
         pair, future = waiting.popleft()
         first = future.result()
@@ -134,6 +143,7 @@ class Scorer:
                     break
                 group.append((waiting.popleft()[0], begun))
                 pixels += _pixels(begun.result)
+        weights.extend(begun.weight for _, begun in group)
         results = self._finish([begun for _, begun in group], first.options)
         return list(zip((pair for pair, _ in group), results, strict=True))
 
@@ -143,7 +153,8 @@ class Scorer:
         begun = self._loaded(reference, candidate, result, self.options)
         if not begun.pictures:
             return Scored(begun.result, begun.options)
-        (measured,) = self._meter(self.options).measure([begun.pictures])
+        assert begun.changed is not None
+        (measured,) = self._meter(self.options).measure([begun.pictures], [begun.changed])
         return self._scored(begun, measured)
 
     def settings(self) -> Settings:
@@ -198,7 +209,8 @@ class Scorer:
         except MemoryError:
             reason = f"{result.name}: not enough memory to prepare it: free some"
         failed = replace(result, status="error", error=reason)
-        return _Begun(failed, options, sizes_differ=sizes_differ)
+        weight = max(_size_in(path, options) for path in (pair.reference, pair.candidate))
+        return _Begun(failed, options, weight=weight, sizes_differ=sizes_differ)
 
     def _unchanged(self, pair: Pair) -> _Begun | None:
         """The result of equal files; None if these are not, or something is wrong with them."""
@@ -228,16 +240,18 @@ class Scorer:
     def _of(self, loaded: Loaded, result: Result, options: Options) -> _Begun:
         width, height = loaded.size
         result = replace(result, width=width, height=height, notes=loaded.notes)
+        weight = loaded.decoded or int(UNDECODED * width * height)
         if loaded.pictures is None:
-            return _Begun(_identical(result, options), options)
+            return _Begun(_identical(result, options), options, weight=weight)
         before, after = loaded.pictures
-        return _Begun(result, options, (before.pixels, after.pixels))
+        return _Begun(result, options, (before.pixels, after.pixels), loaded.changed, weight)
 
     def _finish(self, group: Sequence[_Begun], options: Options) -> list[Scored]:
         """Measure what is to be measured, all of it together."""
         pairs = [begun.pictures for begun in group if begun.pictures]
+        changed = [begun.changed for begun in group if begun.changed is not None]
         try:
-            measured = iter(self._meter(options).measure(pairs) if pairs else ())
+            measured = iter(self._meter(options).measure(pairs, changed) if pairs else ())
         except OutOfMemory as error:
             if len(group) > 1:
                 return [scored for begun in group for scored in self._finish([begun], options)]
@@ -268,6 +282,14 @@ class Scorer:
 def _pixels(result: Result) -> int:
     """Of one of its images, as evaluated; 0 where there is none."""
     return (result.width or 0) * (result.height or 0)
+
+
+def _size_in(path: Path, options: Options) -> int:
+    """Pixels that a file says it has; 0 where it is not decoded for that."""
+    try:
+        return math.prod(size_of(read_bytes(path), "", options.max_pixels))
+    except (PerceptError, MemoryError):
+        return 0
 
 
 def _done(begun: _Begun) -> Future[_Begun]:

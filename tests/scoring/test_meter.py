@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from conftest import SAMPLES
 from PIL import Image
 from torchvision_weights import random_weights
 
+import percept_cli
 from percept_cli.errors import OutOfMemory, PerceptError
 from percept_cli.inputs.images import Pixels
 from percept_cli.network import differences
@@ -106,7 +108,7 @@ def test_bfloat16_is_near_float32() -> None:
 
 
 def test_deeper_images_compare_with_eight_bit_ones() -> None:
-    deep = measure(REFERENCE, CANDIDATE / np.float32(255))
+    deep = percept_cli.compare(REFERENCE, CANDIDATE / np.float32(255))
     assert deep.total == pytest.approx(measure(REFERENCE, CANDIDATE).total, rel=1e-6)
 
 
@@ -233,6 +235,13 @@ def test_a_remembered_reference_is_computed_once_for_the_same_numbers(
         assert measured.layers == pytest.approx(layers, rel=1e-5)
     convolutions = sum(LAYERS[name].kind == "conv" for name in ALL[: ALL.index("conv4_1") + 1])
     assert len(calls) == convolutions * (1 + len(candidates))
+    kept._capacity, known = replace(capacity, width=64, height=80), []
+    for candidate, layers in zip(candidates, expected, strict=True):
+        calls.clear()
+        (measured,) = kept.measure([(REFERENCE, candidate)])
+        assert measured.layers == pytest.approx(layers, rel=1e-5)
+        known.append(len(calls) // convolutions)
+    assert known[0] == 2 * known[1] == 2 * known[2] >= 12  # Six tiles.
     monkeypatch.setattr(meter, "KEPT_BYTES", 0)
     monkeypatch.setattr(meter, "free_bytes", lambda _: 0)
     frugal = Meter(Options(), one_reference=True)

@@ -18,7 +18,7 @@ from percept_cli.errors import OutOfMemory, PerceptError
 from percept_cli.inputs.images import Pixels
 from percept_cli.inputs.pairs import Pair, pairs_of
 from percept_cli.scoring import score
-from percept_cli.scoring.meter import Measurement, Meter
+from percept_cli.scoring.meter import Meter
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 
@@ -99,8 +99,18 @@ def test_equal_files_are_compared_here_while_that_is_quick(
     assert len(begun) == 30 - here
 
 
-def test_large_images_hold_up_reading_ahead_only_while_they_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_equal_colours_are_equal_at_any_depth() -> None:
+    eight = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    assert percept_cli.compare(eight, eight / np.float32(255)).status == "identical"
+    assert percept_cli.compare(eight, eight[::-1] / np.float32(255)).status == "compared"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "expected"),
+    [(CANDIDATE, [2, 5, 5, 5, 5, 4, 3, 2, 2, 2, 2, 5]), (REFERENCE, [2] + [5] * 11)],
+)
+def test_large_images_hold_up_reading_ahead_while_they_are_decoded(
+    candidate: Path, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(score, "AHEAD_PIXELS", 256 * 256)
     small, asked = tmp_path / "small.png", []
@@ -109,12 +119,12 @@ def test_large_images_hold_up_reading_ahead_only_while_they_last(
     def pairs() -> Iterator[Pair]:
         for number in range(20):
             asked.append(number)
-            path = REFERENCE if number in (4, 5) else small
-            yield Pair(path, path, str(number))
+            large = number in (4, 5)
+            yield Pair(*((REFERENCE, candidate) if large else (small, small)), str(number))
 
-    answers = Scorer(Options()).score(pairs(), ahead=4)
+    answers = Scorer(Options(layers=("conv1_1",))).score(pairs(), ahead=4)
     begun = [len(asked) - number for number, _ in enumerate(answers)]
-    assert begun[:12] == [2, 5, 5, 5, 5, 4, 3, 2, 2, 2, 2, 5]
+    assert begun[:12] == expected
 
 
 def test_equal_pixels_in_different_files_are_identical(tmp_path: Path) -> None:
@@ -175,11 +185,11 @@ def test_pairs_that_fit_are_not_lost_with_one_that_does_not(
         Image.open(source).resize((300, 300)).save(path)
     measure, groups = Meter.measure, []
 
-    def limited(self: Meter, pairs: Sequence[tuple[Pixels, Pixels]]) -> list[Measurement]:
+    def limited(self: Meter, pairs: Sequence[tuple[Pixels, Pixels]], *more: Any) -> Any:
         groups.append(len(pairs))
         if any(len(reference) == 300 for reference, _ in pairs):
             raise OutOfMemory("out of memory")
-        return measure(self, pairs)
+        return measure(self, pairs, *more)
 
     monkeypatch.setattr(Meter, "measure", limited)
     small, options = (REFERENCE, CANDIDATE), Options(layers=("conv1_1",))
@@ -193,7 +203,7 @@ def test_pairs_that_fit_are_not_lost_with_one_that_does_not(
 def test_pairs_that_are_ready_are_measured_together(monkeypatch: pytest.MonkeyPatch) -> None:
     measure, groups = Meter.measure, []
     monkeypatch.setattr(
-        Meter, "measure", lambda self, pairs: groups.append(len(pairs)) or measure(self, pairs)
+        Meter, "measure", lambda *args: groups.append(len(args[1])) or measure(*args)
     )
     monkeypatch.setattr(Meter, "together", 3 * 256 * 256)
     scorer = Scorer(Options(layers=("conv1_1",)))
@@ -204,5 +214,5 @@ def test_pairs_that_are_ready_are_measured_together(monkeypatch: pytest.MonkeyPa
         if ready:
             future.set_result(begun)
         waiting.append((pair, future))
-    assert [len(scorer._next(waiting)) for _ in range(2)] == groups == [3, 2]
+    assert [len(scorer._next(waiting, deque())) for _ in range(2)] == groups == [3, 2]
     assert len(waiting) == 2 and not waiting[0][1].done()

@@ -21,6 +21,9 @@ from PIL import Image
 COUNTS = (10, 100, 1000, 10000)
 ROUNDS = 3
 
+REPEATS = {10: 5, 100: 5}
+"""How often a count is measured in each round, if more than once: start-up is most of it."""
+
 
 def write(folder: Path, count: int) -> None:
     """Write that many pairs to `references` and `candidates` of a new folder."""
@@ -58,7 +61,8 @@ def main() -> None:
         measured(Path(name, "10"))
         for number in range(ROUNDS):
             for count in COUNTS[:: -1 if number % 2 else 1]:
-                runs[count].append(measured(Path(name, str(count))))
+                for _ in range(REPEATS.get(count, 1)):
+                    runs[count].append(measured(Path(name, str(count))))
     seconds, memory = (
         {count: statistics.median(run[which] for run in runs[count]) for count in COUNTS}
         for which in (0, 1)

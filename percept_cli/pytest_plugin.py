@@ -207,7 +207,9 @@ def _pixels(image: Any) -> NDArray[np.uint8]:
         array = array[..., 0]
     if np.issubdtype(array.dtype, np.floating):
         if not (array.min() >= 0 and array.max() <= 1):
-            raise ValueError("percept_snapshot: floating-point values outside 0..1: scale them")
+            raise ValueError(
+                "percept_snapshot: floating-point values outside 0..1 or not finite: scale them"
+            )
         array = (array * 255).round()
     elif array.dtype != np.uint8:
         raise ValueError(f"percept_snapshot: dtype {array.dtype}: give uint8, or float in 0..1")

@@ -13,7 +13,7 @@ from percept_cli.cli.exits import INCOMPLETE, INTERRUPTED
 from percept_cli.cli.heatmaps import Heatmaps
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.reports import report_for
-from percept_cli.cli.run import Run
+from percept_cli.cli.run import Run, refused_unpaired
 from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError
@@ -102,11 +102,11 @@ def compare(
         return source.described(scorer.settings())
 
     form = format_for(form, output)
+    maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
+    page = report_for(report, source, settings, copy=report_copy)
     destination = Destination(
         output, form, sort, options.layers, settings, limit=limit, live=source.live
     )
-    maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
-    page = report_for(report, source, settings, copy=report_copy)
     run = Run([destination], maps, talk, source.single, report=page, part=source.shard is not None)
     run.take(_scored(scorer, source, quiet=quiet or destination.fills_terminal))
     raise typer.Exit(_exit_code(run, allow_unpaired))
@@ -122,11 +122,7 @@ def _scored(scorer: Scorer, source: Source, *, quiet: bool) -> Iterator[tuple[Pa
 def _exit_code(run: Run, allow_unpaired: bool) -> int:
     if run.interrupted:
         return INTERRUPTED
-    counts = run.summary.counts
-    unpaired = 0 if allow_unpaired else counts["missing"] + counts["new"]
-    if unpaired:
-        run.talk.note(f"{unpaired} file(s) have no partner: --allow-unpaired accepts that")
-    elif run.summary.pairs and not (run.summary.scored or counts["error"]):
-        run.talk.note("nothing was compared: no file has a partner")
-    failed = counts["error"] or unpaired or run.broken or not (run.summary.scored or run.part)
+    summary = run.summary
+    unpaired = refused_unpaired(summary, run.talk, allow_unpaired)
+    failed = summary.counts["error"] or unpaired or run.broken or not (summary.scored or run.part)
     return INCOMPLETE if failed else 0

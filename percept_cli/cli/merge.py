@@ -12,7 +12,7 @@ from percept_cli.cli.destination import Destination
 from percept_cli.cli.exits import CHANGED, INCOMPLETE
 from percept_cli.cli.github import github_for
 from percept_cli.cli.reports import write_report
-from percept_cli.cli.run import Target
+from percept_cli.cli.run import Target, refused_unpaired
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.merge import merged
@@ -66,7 +66,7 @@ def merge(
         pairs = list(whole.results)
         write_report(report, pairs, whole.summary, whole.settings, copy=report_copy)
         talk.note(f"report: {shown(report / 'index.html')}")
-    raise typer.Exit(_exit_code(whole, allow_unpaired))
+    raise typer.Exit(_exit_code(whole, allow_unpaired, talk))
 
 
 def _destination(
@@ -80,11 +80,11 @@ def _destination(
     )
 
 
-def _exit_code(whole: Saved, allow_unpaired: bool) -> int:
+def _exit_code(whole: Saved, allow_unpaired: bool, talk: Talk) -> int:
     """What the run without shards would have ended with."""
     summary = whole.summary
     if summary.verdict:
         return {"passed": 0, "failed": CHANGED, "incomplete": INCOMPLETE}[summary.verdict]
-    unpaired = 0 if allow_unpaired else summary.counts["missing"] + summary.counts["new"]
+    unpaired = refused_unpaired(summary, talk, allow_unpaired)
     failed = summary.counts["error"] or unpaired or not (summary.scored and summary.complete)
     return INCOMPLETE if failed else 0

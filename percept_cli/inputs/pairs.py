@@ -84,8 +84,9 @@ def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
     return stems
 
 
-def _readable(name: str) -> bool:
+def readable(name: str) -> bool:
     """Whether Pillow, as far as it is loaded, reads files of such a name."""
+    Image.preinit()
     ending = os.path.splitext(name)[1].lower()
     return Image.EXTENSION.get(ending) in Image.OPEN and ending not in NOT_DECODED
 
@@ -93,10 +94,9 @@ def _readable(name: str) -> bool:
 def _images_below(folder: Path) -> tuple[set[str], list[str]]:
     """Relative paths of a folder's images, and the other files; hidden files are not looked at."""
     names = list(_files(folder, "", frozenset()))
-    Image.preinit()
-    if not all(map(_readable, names)):
+    if not all(map(readable, names)):
         Image.init()  # All of Pillow's formats take longer to load than a small folder to read.
-    images = {name for name in names if _readable(name)}
+    images = {name for name in names if readable(name)}
     others = [shown(folder / name) for name in names if name not in images]
     return images, sorted(others)
 

@@ -27,6 +27,10 @@ SMALLEST = 320
 """A narrower candidate is enlarged by a whole factor to about this width, in pixels."""
 
 LEGEND = 28
+"""Rows of pixels."""
+
+STRIP_PIXELS = 1 << 20
+"""Pixels that are coloured together, but for the rest of a row."""
 
 OVERLAY = 1024
 """Most pixels along a side of the map alone."""
@@ -40,16 +44,31 @@ def heatmap(candidate: NDArray[Any], cells: NDArray[np.float64], side: int) -> I
     """
     height, width = candidate.shape[:2]
     top = max(float(cells.max()), FAINT)
-    strength = _spread(cells / top, side, (width, height))
-    white = 255 if candidate.dtype == np.uint8 else 1
-    grey = candidate.mean(axis=2, keepdims=True) / white * 0.6 + 0.1
+    strength = _padded(cells / top, side, (width, height))
+    factor = max(1, min(round(SMALLEST / width), round(4 * SMALLEST / height)))
+    picture = Image.new("RGB", (width * factor, height * factor + LEGEND))
+    rows = -(-STRIP_PIXELS // width)
+    for start in range(0, height, rows):
+        part = candidate[start : start + rows]
+        end = start + len(part)
+        box = (0, start / side, width / side, end / side)
+        values = strength.resize((width, len(part)), Image.Resampling.BILINEAR, box)
+        strip = Image.fromarray(_blended(part, np.asarray(values).clip(0, 1)))
+        strip = strip.resize((width * factor, len(part) * factor), Image.Resampling.NEAREST)
+        picture.paste(strip, (0, start * factor))
+    _mark_peak(picture, cells, side * factor)
+    _draw_legend(picture, top)
+    return picture
+
+
+def _blended(part: NDArray[Any], strength: NDArray[Any]) -> NDArray[np.uint8]:
+    """Rows of the candidate, H×W×3, under the colours of values in 0..1, H×W."""
+    white = 255 if part.dtype == np.uint8 else 1
+    grey = part.mean(axis=2, keepdims=True) / white * 0.6 + 0.1
     opacity = np.minimum(1, 2 * strength)[..., None] * 0.75
     blended = grey * (1 - opacity) + _colours(strength) * opacity
-    picture = Image.fromarray((blended * 255).round().astype(np.uint8))
-    factor = max(1, min(round(SMALLEST / width), round(4 * SMALLEST / height)))
-    picture = picture.resize((width * factor, height * factor), Image.Resampling.NEAREST)
-    _mark_peak(picture, cells, side * factor)
-    return _with_legend(picture, top)
+    whole: NDArray[np.uint8] = (blended * 255).round().astype(np.uint8)
+    return whole
 
 
 def save_heatmap(
@@ -59,8 +78,8 @@ def save_heatmap(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         heatmap(candidate, cells, side).save(path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
         raise OutputError(f"cannot write the heat map {shown(path)}: {reason}") from error
 
 
@@ -71,14 +90,11 @@ def _colours(strength: NDArray[Any]) -> NDArray[Any]:
     return np.stack(channels, axis=-1) / 255
 
 
-def _spread(cells: NDArray[Any], side: int, size: tuple[int, int]) -> NDArray[Any]:
-    """Cells → one value per pixel, smoothly; the last row and column reach to the border."""
-    rows, columns = cells.shape
-    smooth = Image.fromarray(cells.astype(np.float32)).resize(
-        (columns * side, rows * side), Image.Resampling.BILINEAR
-    )
-    rest = (0, size[1] - rows * side), (0, size[0] - columns * side)
-    return np.pad(np.asarray(smooth), rest, mode="edge").clip(0, 1)
+def _padded(cells: NDArray[Any], side: int, size: tuple[int, int]) -> Image.Image:
+    """Cells as an image; the last row and column once more where the image goes on behind them."""
+    needed = -(-size[1] // side), -(-size[0] // side)
+    rest = [(0, max(0, n - have)) for n, have in zip(needed, cells.shape, strict=True)]
+    return Image.fromarray(np.pad(cells, rest, mode="edge").astype(np.float32))
 
 
 def _mark_peak(picture: Image.Image, cells: NDArray[Any], side: int) -> None:
@@ -89,19 +105,18 @@ def _mark_peak(picture: Image.Image, cells: NDArray[Any], side: int) -> None:
     ImageDraw.Draw(picture).rectangle(box, outline=(255, 255, 255))
 
 
-def _with_legend(picture: Image.Image, top: float) -> Image.Image:
+def _draw_legend(picture: Image.Image, top: float) -> None:
+    """The colours from 0 to `top`, over the last rows."""
     width, height = picture.size
-    whole = Image.new("RGB", (width, height + LEGEND), (24, 24, 24))
-    whole.paste(picture)
-    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(size=13)
-    middle = height + LEGEND // 2
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
+    draw.rectangle((0, height - LEGEND, width, height), fill=(24, 24, 24))
+    middle = height - LEGEND // 2
     label = f"{top:.2f}"
     left, right = 24, width - 16 - int(draw.textlength(label, font=font))
     ramp = (_colours(np.linspace(0, 1, right - left)) * 255).round().astype(np.uint8)
-    whole.paste(Image.fromarray(np.repeat(ramp[None], 10, axis=0)), (left, middle - 5))
+    picture.paste(Image.fromarray(np.repeat(ramp[None], 10, axis=0)), (left, middle - 5))
     draw.text((8, middle), "0", fill="white", font=font, anchor="lm")
     draw.text((right + 8, middle), label, fill="white", font=font, anchor="lm")
-    return whole
 
 
 def overlay(cells: NDArray[np.float64], side: int, size: tuple[int, int]) -> Image.Image:
@@ -110,12 +125,7 @@ def overlay(cells: NDArray[np.float64], side: int, size: tuple[int, int]) -> Ima
     It is smaller than that image, with about two pixels to a cell, and has its shape.
     """
     width, height = size
-    # The last row and column reach to the border.
-    needed = -(-height // side), -(-width // side)
-    rest = [(0, max(0, n - have)) for n, have in zip(needed, cells.shape, strict=True)]
-    strength = Image.fromarray(
-        np.pad(cells / max(float(cells.max()), FAINT), rest, mode="edge").astype(np.float32)
-    )
+    strength = _padded(cells / max(float(cells.max()), FAINT), side, size)
     factor = min(2 / side, OVERLAY / max(size))
     small = max(1, round(width * factor)), max(1, round(height * factor))
     box = (0, 0, width / side, height / side)

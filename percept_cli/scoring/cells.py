@@ -110,11 +110,15 @@ class Cells:
     def distance(self, scale: float) -> float:
         """The layer's distance, >= 0."""
         heights, widths = self._sides
-        return float(self._finished(self._sums.sum() / (heights.sum() * widths.sum()), scale))
+        mean = self._sums.sum(keepdims=True) / (heights.sum() * widths.sum())
+        return float(self._finished(mean, scale)[0, 0])
 
     def cell_distances(self, scale: float) -> Grid:
         """The layer's distance inside each cell, rows × columns."""
-        return self._finished(self._sums / np.outer(*self._sides), scale)
+        heights, widths = self._sides
+        means = self._sums / heights[:, None]
+        means /= widths
+        return self._finished(means, scale)
 
     def _cells(self, start: int, length: int, count: int) -> tuple[slice, NDArray[np.intp]]:
         """The cells that `length` positions from `start` on lie in, and where each one begins."""
@@ -123,10 +127,10 @@ class Cells:
         starts = np.arange(first, last + 1) * self._ratio - start
         return slice(first, last + 1), starts.clip(0)
 
-    def _finished(self, mean: Any, scale: float) -> Grid:
-        scaled = mean / scale**self._distance.scale_power
-        finished: Grid = np.sqrt(scaled) if self._distance.root else scaled
-        return finished
+    def _finished(self, means: Grid, scale: float) -> Grid:
+        """Distances in place of means."""
+        means /= scale**self._distance.scale_power
+        return np.sqrt(means, out=means) if self._distance.root else means
 
 
 class Gram:

@@ -266,17 +266,25 @@ class Meter:
         weights = self.options.layer_weights
         layers = {name: each.distance(self.scale[name]) for name, each in sums.items()}
         total = float(np.average(list(layers.values()), weights=list(weights.values())))
-        grids = {
-            name: each.cell_distances(self.scale[name])
+        if not self.options.has_map:
+            return Measurement(layers, total, None)
+        located = {
+            name: each
             for name, each in sums.items()
             if isinstance(each, Cells) and LAYERS[name].kind != "fc"
         }
-        if not self.options.has_map:
-            return Measurement(layers, total, None)
-        shares = [weights[name] for name in grids]
-        grid = np.average(list(grids.values()), axis=0, weights=shares)
+        shares = sum(weights[name] for name in located)
+        # One after the other and in place: a map may have a cell for each pixel.
+        parts = (
+            each.cell_distances(self.scale[name]) * (weights[name] / shares)
+            for name, each in located.items()
+        )
+        grid = next(parts)
+        for part in parts:
+            grid += part
         floor = min(everywhere(grid), self.options.floor)
-        return Measurement(layers, total, np.maximum(grid - floor, 0), floor)
+        grid -= floor
+        return Measurement(layers, total, np.maximum(grid, 0, out=grid), floor)
 
 
 class _Around:

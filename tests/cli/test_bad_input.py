@@ -168,7 +168,7 @@ def test_an_output_that_cannot_be_made_is_one_line(percept: Run, tmp_path: Path)
     (tmp_path / "file").touch()
     done = percept("compare", REFERENCE, REFERENCE, "--output=file/r.csv")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    assert "cannot write results to file/r.csv: File exists" in done.stderr
+    assert "cannot write results to file/r.csv: Not a directory" in done.stderr
 
 
 def test_the_folder_of_an_output_is_made(percept: Run, tmp_path: Path) -> None:

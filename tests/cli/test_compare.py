@@ -341,6 +341,9 @@ def test_nothing_that_is_compared_is_written_to(percept: Run, tmp_path: Path) ->
         done = percept("compare", *flags)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "among what is compared and would be overwritten" in done.stderr
+    (tmp_path / "pairs.csv").write_text("reference,candidate\na/coffee.png,b/coffee.png\n")
+    done = percept("compare", "--pairs=pairs.csv", "--output=a/coffee.png", "--format=csv")
+    assert done.returncode == 2 and "a/coffee.png: results are no image" in done.stderr
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
 
 

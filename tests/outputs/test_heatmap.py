@@ -8,6 +8,7 @@ from conftest import SAMPLES
 from PIL import Image
 
 from percept_cli.errors import OutputError
+from percept_cli.outputs import heatmap as module
 from percept_cli.outputs.heatmap import LEGEND, heatmap, save_heatmap
 
 CANDIDATE = np.asarray(Image.open(SAMPLES / "references/dashboard.png"))
@@ -39,6 +40,25 @@ def test_larger_differences_are_lighter_without_colour_vision_too() -> None:
 def test_narrow_candidates_are_enlarged_to_read_the_scale() -> None:
     small = np.zeros((17, 20, 3), np.float32)
     assert heatmap(small, np.ones((2, 2)), 8).size == (320, 16 * 17 + LEGEND)
+
+
+def test_strips_of_a_heat_map_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random((30, 40))
+    whole = np.asarray(heatmap(CANDIDATE[:237, :317], values[:29, :39], 8)).astype(int)
+    monkeypatch.setattr(module, "STRIP_PIXELS", 5000)
+    strips = np.asarray(heatmap(CANDIDATE[:237, :317], values[:29, :39], 8)).astype(int)
+    assert np.abs(strips - whole).max() <= 1  # Of 255: where a strip begins is rounded.
+
+
+def test_a_heat_map_too_large_for_the_memory_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "heatmap", full)
+    with pytest.raises(OutputError, match=r"cannot write the heat map .*a.png: not enough memory"):
+        save_heatmap(tmp_path / "a.png", CANDIDATE, cells(), 8)
 
 
 def test_a_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOTDIR
+from os import strerror
 from pathlib import Path
 
 
@@ -23,6 +25,13 @@ class PipeClosed(Exception):  # noqa: N818 -- no error: the reader has seen enou
 
 class OutputError(PerceptError):
     """Results could not be written."""
+
+
+def unwritable(error: OSError) -> str:
+    """Why a file or its folder cannot be written; the folder may be a file that exists."""
+    return (strerror(ENOTDIR) if isinstance(error, FileExistsError) else error.strerror) or str(
+        error
+    )
 
 
 def one_line(text: str) -> str:

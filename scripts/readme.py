@@ -25,6 +25,7 @@ SAMPLES = Path("sample_images")
 IMAGES = ("coffee", "dashboard")
 OTHERS = ("references/astronaut.png", "references/article.png")
 EXAMPLE = ("references/coffee.png", "jpeg-3/coffee.jpg")
+NETWORK = "torchvision's network"
 PICTURE = ("references/dashboard.png", "edit-2/dashboard.png")
 
 
@@ -74,6 +75,49 @@ def gate() -> str:
     return f"{machine}\n\n{table}"
 
 
+def speed() -> str:
+    """A Markdown table of what users ask first, from the tables of benchmarks/README.md."""
+    frame, page, large = "1920×1080, changed everywhere", "text only", "12000×12500"
+    rows = [
+        (
+            "a pair of 1920×1080, all of it changed",
+            _seconds(frame, "percept"),
+            f"{_seconds(frame, 'lpips (vgg)')} by lpips (vgg), "
+            f"{_seconds(frame, NETWORK)} for torchvision's VGG19",
+        ),
+        (
+            "the same, 200×80 pixels changed",
+            _seconds("1920×1080, 200×80 changed", "percept"),
+            "as above",
+        ),
+        (
+            "500 equal screenshots of 1280×720",
+            _seconds(page, "percept, all equal"),
+            f"{_seconds(page, 'odiff, a process each, all equal')} by odiff, "
+            f"{_seconds(page, 'odiff, server mode, all equal')} by its server mode",
+        ),
+        (
+            f"memory for a pair of {large}, all of it changed",
+            f"{_measured(large)} MiB",
+            f"{_measured(large, _measured(large))} MiB are the decoded images",
+        ),
+    ]
+    table = [("work", "percept", "beside it"), ("---",) * 3, *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in table)
+
+
+def _seconds(*cells: str) -> str:
+    return f"{float(_measured(*cells)):.2g} s"
+
+
+def _measured(*cells: str) -> str:
+    """The cell behind these in a benchmark's table."""
+    row = rf"^\| {re.escape(' | '.join(cells))} \| (\S+)"
+    found = re.search(row, (ROOT / "benchmarks/README.md").read_text(), re.M)
+    assert found, cells
+    return found[1]
+
+
 def picture() -> Image.Image:
     """Reference, candidate and heat map of a local change, side by side."""
     paths = [SAMPLES / name for name in PICTURE]
@@ -91,8 +135,8 @@ def picture() -> Image.Image:
 
 def filled(readme: str) -> str:
     """The README with its made parts made again."""
-    makers = {"distortions": distortions, "example": example, "failure": failure, "gate": gate}
-    for name, make_block in makers.items():
+    for make_block in (distortions, example, failure, gate, speed):
+        name = make_block.__name__
         block = f"<!-- {name}: scripts/readme.py -->\n{make_block()}\n<!-- end -->"
         readme = re.sub(rf"<!-- {name}: .*?<!-- end -->", lambda _: block, readme, flags=re.S)  # noqa: B023
     return readme

@@ -90,6 +90,9 @@ def check(
     def settings() -> Settings:
         return source.described(checked.scorer.settings())
 
+    options = rules.recipe_of_others.options
+    maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
+    page = report_for(report, source, settings, copy=report_copy)
     layers_shown = checked.scorer.options.layers
     targets = [(None, "check"), *((t, f) for t, f in ((json, "json"), (junit, "junit")) if t)]
     destinations: list[Target] = [
@@ -98,9 +101,6 @@ def check(
     ]
     if not source.shard:  # Of shards, the merge speaks.
         destinations += github_for(settings, report)
-    options = rules.recipe_of_others.options
-    maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
-    page = report_for(report, source, settings, copy=report_copy)
     is_part = source.shard is not None
     judge = partial(verdict, part=is_part)
     run = Run(destinations, maps, talk, source.single, judge, page, part=is_part)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from errno import ENOTDIR
 from functools import cached_property
 from io import TextIOWrapper
-from os import strerror
 from pathlib import Path
 from typing import TextIO
 
-from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown
+from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown, unwritable
 from percept_cli.inputs.pairs import readable
 from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, Writer, writer_for
 from percept_cli.results import Result, Settings, Summary
+
+SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".txt", ".xml")
+"""Of results; to know that they are no images would take all of Pillow's formats."""
 
 
 class Destination:
@@ -45,8 +46,8 @@ class Destination:
             raise PerceptError("--pairs - answers each line at once: use jsonl or csv, unsorted")
         if self._output:
             # A manifest may name it: what its pairs are is known only when it has been read.
-            if readable(self._output.name):
-                raise PerceptError(f"{shown(self._output)}: results are no image: end in .csv")
+            if self._output.suffix.lower() not in SUFFIXES and readable(self._output.name):
+                raise PerceptError(f"{shown(self._output)}: an image's name: give results another")
             with self._failures():
                 self._output.parent.mkdir(parents=True, exist_ok=True)
         self._settings = settings
@@ -112,6 +113,4 @@ class Destination:
                 with suppress(OSError):
                     self._stream.close()
             name = shown(self._output) if self._output else "standard output"
-            # Making a folder where a file is ends with that file's existence.
-            reason = strerror(ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
-            raise OutputError(f"cannot write results to {name}: {reason}") from error
+            raise OutputError(f"cannot write results to {name}: {unwritable(error)}") from error

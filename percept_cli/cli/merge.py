@@ -49,10 +49,13 @@ def merge(
     whole = merged([read_saved(file) for file in results])
     if report_copy and not report:
         raise PerceptError("--report-copy: name the folder with --report DIR")
+    for target in (json, junit):
+        if target and target.resolve() in [file.resolve() for file in results]:
+            raise PerceptError(f"{shown(target)} is a shard and would be overwritten: name another")
     judged = whole.summary.verdict is not None
     targets = [(None, "check" if judged else "table"), (json, "json"), (junit, "junit")]
     destinations: list[Target] = [
-        _destination(target, form, whole, results, limit)
+        _destination(target, form, whole, limit)
         for target, form in targets
         if target or form in ("check", "table")
     ]
@@ -69,11 +72,7 @@ def merge(
     raise typer.Exit(_exit_code(whole, allow_unpaired, talk))
 
 
-def _destination(
-    target: Path | None, form: str, whole: Saved, results: list[Path], limit: int
-) -> Destination:
-    if target and target.resolve() in [file.resolve() for file in results]:
-        raise PerceptError(f"{shown(target)} is a shard and would be overwritten: name another")
+def _destination(target: Path | None, form: str, whole: Saved, limit: int) -> Destination:
     settings = whole.settings
     return Destination(
         target, form, None, settings.layers, lambda: settings, limit=limit, live=False

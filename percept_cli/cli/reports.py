@@ -41,8 +41,8 @@ class Reports:
         from percept_cli.outputs.heatmap import overlay
         from percept_cli.outputs.html_report import encoded, failures, keep
 
-        picture = overlay(scored.map, layer.stride, (result.width, result.height))
         with failures(self.folder):
+            picture = overlay(scored.map, layer.stride, (result.width, result.height))
             name = keep(self.folder, encoded(picture), ".webp")
         return replace(result, overlay=shown(self.folder / name))
 

@@ -59,13 +59,12 @@ def size_of(content: bytes, name: str, max_pixels: int) -> tuple[int, int]:
     image = opened(content, name, max_pixels)
     try:
         image.verify()
+        # To look for EXIF at the end of a PNG file would mean to decode it.
+        turnable = image.format != "PNG" or "exif" in image.info
+        turned = turnable and orientation(Image.open(io.BytesIO(content))) > 4
     except Exception as error:  # As above.
         raise PerceptError(f"{name}: damaged image ({reason_of(error)}): write it again") from error
-    # To look for EXIF at the end of a PNG file would mean to decode it.
-    turnable = image.format != "PNG" or "exif" in image.info
-    if turnable and orientation(opened(content, name, max_pixels)) > 4:
-        return image.height, image.width
-    return image.size
+    return (image.height, image.width) if turned else image.size
 
 
 def orientation(image: Image.Image) -> int:

@@ -20,7 +20,7 @@ if "PILLOW_BLOCK_SIZE" not in os.environ:
     # stay: 600 MiB of them after a thread has decoded 150 megapixels.
     Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
 
-WITH_ALPHA = ("LA", "La", "RGBA", "RGBa", "PA", "P")
+WITH_ALPHA = ("LA", "RGBA", "RGBa", "PA", "P")
 """Modes that hold transparency, or may."""
 
 STRIP_PIXELS = 1 << 22
@@ -159,13 +159,15 @@ def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Pictu
     """Up to 8 bits per channel: transparency composited, colours in sRGB."""
     notes = []
     alpha = None
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.has_transparency_data or image.mode in WITH_ALPHA:
         whole = image if image.mode == "RGBA" else image.convert("RGBA")
         alpha = whole.getchannel("A")
         if alpha.getextrema() == (255, 255):
             alpha = None
         if image.mode in WITH_ALPHA:
-            image = whole.convert("L" if image.mode in ("LA", "La") else "RGB")
+            image = whole.convert("L" if image.mode == "LA" else "RGB")
         del whole
     if profile:
         image, note = _in_srgb(image, profile)

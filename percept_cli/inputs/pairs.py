@@ -85,17 +85,17 @@ def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def readable(name: str) -> bool:
-    """Whether Pillow, as far as it is loaded, reads files of such a name."""
+    """Whether Pillow reads files of such a name."""
     Image.preinit()
     ending = os.path.splitext(name)[1].lower()
+    if ending not in Image.EXTENSION:
+        Image.init()  # All of Pillow's formats take longer to load than a small folder to read.
     return Image.EXTENSION.get(ending) in Image.OPEN and ending not in NOT_DECODED
 
 
 def _images_below(folder: Path) -> tuple[set[str], list[str]]:
     """Relative paths of a folder's images, and the other files; hidden files are not looked at."""
     names = list(_files(folder, "", frozenset()))
-    if not all(map(readable, names)):
-        Image.init()  # All of Pillow's formats take longer to load than a small folder to read.
     images = {name for name in names if readable(name)}
     others = [shown(folder / name) for name in names if name not in images]
     return images, sorted(others)

@@ -79,7 +79,7 @@ def relative_cost(layer: Layer) -> float:
 
 def known(name: str) -> Layer:
     """The layer of that name; PerceptError with the nearest name if there is none."""
-    if name in LAYERS:
+    if isinstance(name, str) and name in LAYERS:
         return LAYERS[name]
     near = difflib.get_close_matches(str(name).lower(), ORDER, n=1, cutoff=0.75)
     hint = f"did you mean {near[0]}?" if near else "'percept layers' lists them"
@@ -93,6 +93,8 @@ def chosen(names: Iterable[str] | str) -> tuple[str, ...]:
     """
     if isinstance(names, str):
         names = (name.strip() for name in names.split(",") if name.strip())
+    if not isinstance(names, Iterable):
+        raise PerceptError(f"layers {names!r}: give a list of names")
     names = [known(name).name for name in names]
     if not names:
         raise PerceptError("no layer chosen: name at least one, 'percept layers' lists them")

@@ -90,7 +90,7 @@ class _Loss(nn.Module):
                 raise PerceptError(
                     f"resize {resize}: give a height and a width, whole, of {least} or more"
                 )
-        self.layer_weights = weighted(names, layer_weights or {})
+        self.layer_weights = weighted(names, {} if layer_weights is None else layer_weights)
         self.distance = distance_named(distance)
         self.reduction = _checked_reduction(reduction)
         self.resize = resize

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from percept_cli.errors import OutputError, shown
+from percept_cli.errors import OutputError, shown, unwritable
 
 # Matplotlib's inferno (CC0): its lightness rises evenly, so it reads without colour vision too.
 INFERNO = np.array(
@@ -79,7 +79,8 @@ def save_heatmap(
         path.parent.mkdir(parents=True, exist_ok=True)
         heatmap(candidate, cells, side).save(path)
     except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
+        said = unwritable(error) if isinstance(error, OSError) else str(error)
+        reason = said or "not enough memory"
         raise OutputError(f"cannot write the heat map {shown(path)}: {reason}") from error
 
 
@@ -94,7 +95,7 @@ def _padded(cells: NDArray[Any], side: int, size: tuple[int, int]) -> Image.Imag
     """Cells as an image; the last row and column once more where the image goes on behind them."""
     needed = -(-size[1] // side), -(-size[0] // side)
     rest = [(0, max(0, n - have)) for n, have in zip(needed, cells.shape, strict=True)]
-    return Image.fromarray(np.pad(cells, rest, mode="edge").astype(np.float32))
+    return Image.fromarray(np.pad(cells.astype(np.float32), rest, mode="edge"))
 
 
 def _mark_peak(picture: Image.Image, cells: NDArray[Any], side: int) -> None:
@@ -106,13 +107,15 @@ def _mark_peak(picture: Image.Image, cells: NDArray[Any], side: int) -> None:
 
 
 def _draw_legend(picture: Image.Image, top: float) -> None:
-    """The colours from 0 to `top`, over the last rows."""
+    """The colours from 0 to `top`, over the last rows, where the picture is wide enough."""
     width, height = picture.size
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
     draw.rectangle((0, height - LEGEND, width, height), fill=(24, 24, 24))
     middle = height - LEGEND // 2
     label = f"{top:.2f}"
     left, right = 24, width - 16 - int(draw.textlength(label, font=font))
+    if right <= left:
+        return
     ramp = (_colours(np.linspace(0, 1, right - left)) * 255).round().astype(np.uint8)
     picture.paste(Image.fromarray(np.repeat(ramp[None], 10, axis=0)), (left, middle - 5))
     draw.text((8, middle), "0", fill="white", font=font, anchor="lm")

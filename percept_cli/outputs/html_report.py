@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from percept_cli.errors import OutputError, shown
+from percept_cli.errors import OutputError, shown, unwritable
 from percept_cli.outputs.report_page import page_of
 from percept_cli.results import Result, Settings, Summary
 
@@ -149,8 +149,10 @@ def failures(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
+        reason = unwritable(error)
         raise OutputError(f"cannot write a report to {shown(folder)}: {reason}") from error
+    except MemoryError as error:
+        raise OutputError(f"cannot write a report to {shown(folder)}: not enough memory") from error
 
 
 def keep(folder: Path, content: bytes, suffix: str, below: str = "pictures") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
@@ -39,9 +39,14 @@ class Loaded:
     """Reference and candidate, with one type of pixels; None if they are identical."""
     changed: Blocks | None = None
     """Which cells of the deepest layer differ; None if the pictures are identical."""
-    decoded: int = 0
-    """Pixels of the larger image, as it was decoded; 0 if none was."""
+    held: int = 0
+    """Pixels that count where reading ahead is limited: those of the larger image."""
     notes: tuple[str, ...] = ()
+
+
+def undecoded(size: tuple[int, int]) -> int:
+    """What an image counts that was only looked at: the next of its size may be decoded."""
+    return math.prod(size) // 8
 
 
 def load_equal(reference: Path, candidate: Path, options: Options) -> Loaded | None:
@@ -54,6 +59,8 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     left, right = _File.of(reference), _File.of(candidate)
     if equal := _equal(left, right, options):
         return equal
+    from percept_cli.scoring.regions import changed_cells  # Equal files need no numpy.
+
     name = right.name if right else "candidate"
     before = _decoded(left or reference, "reference", options)
     left = None  # Its bytes are no longer needed.
@@ -64,8 +71,8 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
             f"{name}: its values seem to lie in 0..{spans[1]}, the reference's in 0..{spans[0]}: "
             "save both in one range"
         )
-    decoded = max(math.prod(picture.size) for picture in (before, after))
     size = _evaluated(before.size, after.size, name, options)
+    held = max(map(math.prod, (before.size, after.size, size)))
     spread = max(_filter_reach(picture.size, size) for picture in (before, after))
     before, after = before.resized(size), after.resized(size)
     if options.ignore:
@@ -75,29 +82,17 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     notes = *(f"reference {n}" for n in before.notes), *(f"candidate {n}" for n in after.notes)
     if before.pixels.dtype != after.pixels.dtype:
         before, after = before.in_unit_range(), after.in_unit_range()
-    return _compared(Loaded(size, (before, after), None, decoded, notes), options)
-
-
-def _compared(loaded: Loaded, options: Options) -> Loaded:
-    """The same, with what differs in its pictures."""
-    import numpy as np
-
-    from percept_cli.scoring.regions import changed_cells
-
-    assert loaded.pictures
-    before, after = (picture.pixels for picture in loaded.pictures)
-    if np.array_equal(before, after):
-        return replace(loaded, pictures=None)
-    return replace(loaded, changed=changed_cells(before, after, options.deepest_reach.stride))
+    changed = changed_cells(before.pixels, after.pixels, options.deepest_reach.stride)
+    return Loaded(size, (before, after) if changed.any() else None, changed, held, notes)
 
 
 def _equal(left: _File | None, right: _File | None, options: Options) -> Loaded | None:
     if not (left and right and left.content == right.content):
         return None
-    size = files.size_of(right.content, right.name, options.max_pixels)
-    size = _evaluated(size, size, right.name, options)
+    stored = files.size_of(right.content, right.name, options.max_pixels)
+    size = _evaluated(stored, stored, right.name, options)
     _ignoring(right.name, check_regions, options.ignore, size, options.max_pixels)
-    return Loaded(size, None)
+    return Loaded(size, None, held=undecoded(stored))
 
 
 def _ignoring(name: str, act: Callable[..., T], *arguments: Any) -> T:

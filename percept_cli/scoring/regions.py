@@ -23,6 +23,9 @@ CALL_PIXELS = 96 * 96
 WORTHWHILE = 0.8
 """Share of the whole image's cost from which crops are not worth it."""
 
+COMPARED_PIXELS = 1 << 18
+"""Pixels that are compared at a time: what is made of them stays in the cache."""
+
 Blocks = NDArray[np.bool_]
 """A flag per cell, rows × columns; the last ones may reach over the border."""
 
@@ -91,9 +94,18 @@ def tiles_seen(layer: Layer, size: tuple[int, int], tile: tuple[int, int]) -> li
 def changed_cells(reference: NDArray[Any], candidate: NDArray[Any], side: int) -> Blocks:
     """Which cells of `side` × `side` pixels differ: two H×W×3 images → a flag per cell."""
     height, width, channels = reference.shape
-    differs = (reference != candidate).reshape(height, width * channels)
-    rows = np.logical_or.reduceat(differs, np.arange(0, height, side), axis=0)
-    return np.logical_or.reduceat(rows, np.arange(0, width * channels, side * channels), axis=1)
+    down, across = -(-height // side), -(-width // side)
+    found = np.empty((down, across), bool)
+    rows = max(COMPARED_PIXELS // (width * side), 1)
+    for start in range(0, down, rows):
+        part = slice(start * side, (start + rows) * side)
+        before, after = (x[part].reshape(-1, width * channels) for x in (reference, candidate))
+        differs = np.zeros((min(rows, down - start), side, across * side * channels), bool)
+        flat = differs.reshape(-1, differs.shape[2])
+        np.not_equal(before, after, out=flat[: len(before), : width * channels])
+        cells = np.bitwise_or.reduce(differs, axis=1).reshape(len(differs), across, -1)
+        found[start : start + rows] = cells.any(axis=2)
+    return found
 
 
 def affected_cells(changed: Blocks, layer: Layer) -> Blocks:

@@ -14,10 +14,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from percept_cli.errors import OutOfMemory, PerceptError, SizesDiffer, shown
-from percept_cli.inputs.files import read_bytes, size_of
+from percept_cli.inputs.files import opened, read_bytes, size_of
 from percept_cli.inputs.pairs import Pair
 from percept_cli.results import Result, Settings
-from percept_cli.scoring.load import Loaded, load, load_equal
+from percept_cli.scoring.load import Loaded, load, load_equal, undecoded
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ AHEAD = 2 * (os.cpu_count() or 1)
 AHEAD_PIXELS = 64_000_000
 """Most pixels, of the larger image of each pair, decoded ahead."""
 
-UNDECODED = 1 / 8
-"""What a pixel counts that was not decoded, as the next may be."""
 
 QUICK = 5e-4
 """Seconds to read a pair below which two threads take longer than one: they share Python."""
@@ -60,7 +58,7 @@ class _Begun(NamedTuple):
     pictures: tuple[Pixels, Pixels] | None = None
     changed: Blocks | None = None
     """Which cells of the pictures differ."""
-    weight: int = 0
+    held: int = 0
     """Pixels that count where reading ahead is limited."""
     sizes_differ: bool = False
 
@@ -110,7 +108,7 @@ class Scorer:
         """
         waiting: deque[tuple[Pair, Future[_Begun]]] = deque()
         # Until a size is known, one pair is read ahead; then the largest of the last ones counts.
-        limit, here, weights = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
+        limit, here, held = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             for pair in pairs:
@@ -118,18 +116,18 @@ class Scorer:
                 future = _done(begun) if begun else pool.submit(self._begin, pair)
                 waiting.append((pair, future))
                 while len(waiting) > limit:
-                    answers = self._next(waiting, weights)
+                    answers = self._next(waiting, held)
                     # What is measured together comes off at once, and so many are to follow.
                     ready = ahead and ahead + len(answers) - 1
-                    limit = min(ready, AHEAD_PIXELS // max(*weights, 1))
+                    limit = min(ready, AHEAD_PIXELS // max(*held, 1))
                     yield from answers
             while waiting:
-                yield from self._next(waiting, weights)
+                yield from self._next(waiting, held)
         finally:
             pool.shutdown(cancel_futures=True)
 
     def _next(
-        self, waiting: deque[tuple[Pair, Future[_Begun]]], weights: deque[int]
+        self, waiting: deque[tuple[Pair, Future[_Begun]]], held: deque[int]
     ) -> list[tuple[Pair, Scored]]:
         """The next pair's result, and those of pairs that are ready to be measured with it."""
         pair, future = waiting.popleft()
@@ -143,7 +141,7 @@ class Scorer:
                     break
                 group.append((waiting.popleft()[0], begun))
                 pixels += _pixels(begun.result)
-        weights.extend(begun.weight for _, begun in group)
+        held.extend(begun.held for _, begun in group)
         results = self._finish([begun for _, begun in group], first.options)
         return list(zip((pair for pair, _ in group), results, strict=True))
 
@@ -209,8 +207,8 @@ class Scorer:
         except MemoryError:
             reason = f"{result.name}: not enough memory to prepare it: free some"
         failed = replace(result, status="error", error=reason)
-        weight = max(_size_in(path, options) for path in (pair.reference, pair.candidate))
-        return _Begun(failed, options, weight=weight, sizes_differ=sizes_differ)
+        held = max(_pixels_in(path, options) for path in (pair.reference, pair.candidate))
+        return _Begun(failed, options, held=held, sizes_differ=sizes_differ)
 
     def _unchanged(self, pair: Pair) -> _Begun | None:
         """The result of equal files; None if these are not, or something is wrong with them."""
@@ -227,10 +225,10 @@ class Scorer:
     def _new(self, path: Path, options: Options) -> _Begun:
         result = Result(None, shown(path), "new")
         try:
-            size_of(read_bytes(path), result.name, options.max_pixels)
+            size = size_of(read_bytes(path), result.name, options.max_pixels)
         except PerceptError as error:
-            result = replace(result, status="error", error=str(error))
-        return _Begun(result, options)
+            return _Begun(replace(result, status="error", error=str(error)), options)
+        return _Begun(result, options, held=undecoded(size))
 
     def _loaded(
         self, reference: Source, candidate: Source, result: Result, options: Options
@@ -240,11 +238,10 @@ class Scorer:
     def _of(self, loaded: Loaded, result: Result, options: Options) -> _Begun:
         width, height = loaded.size
         result = replace(result, width=width, height=height, notes=loaded.notes)
-        weight = loaded.decoded or int(UNDECODED * width * height)
         if loaded.pictures is None:
-            return _Begun(_identical(result, options), options, weight=weight)
+            return _Begun(_identical(result, options), options, held=loaded.held)
         before, after = loaded.pictures
-        return _Begun(result, options, (before.pixels, after.pixels), loaded.changed, weight)
+        return _Begun(result, options, (before.pixels, after.pixels), loaded.changed, loaded.held)
 
     def _finish(self, group: Sequence[_Begun], options: Options) -> list[Scored]:
         """Measure what is to be measured, all of it together."""
@@ -284,10 +281,10 @@ def _pixels(result: Result) -> int:
     return (result.width or 0) * (result.height or 0)
 
 
-def _size_in(path: Path, options: Options) -> int:
+def _pixels_in(path: Path, options: Options) -> int:
     """Pixels that a file says it has; 0 where it is not decoded for that."""
     try:
-        return math.prod(size_of(read_bytes(path), "", options.max_pixels))
+        return math.prod(opened(read_bytes(path), "", options.max_pixels).size)
     except (PerceptError, MemoryError):
         return 0
 

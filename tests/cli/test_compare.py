@@ -342,8 +342,9 @@ def test_nothing_that_is_compared_is_written_to(percept: Run, tmp_path: Path) ->
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "among what is compared and would be overwritten" in done.stderr
     (tmp_path / "pairs.csv").write_text("reference,candidate\na/coffee.png,b/coffee.png\n")
-    done = percept("compare", "--pairs=pairs.csv", "--output=a/coffee.png", "--format=csv")
-    assert done.returncode == 2 and "a/coffee.png: results are no image" in done.stderr
+    for name in ("a/coffee.png", "a/coffee.webp"):
+        done = percept("compare", "--pairs=pairs.csv", f"--output={name}", "--format=csv")
+        assert done.returncode == 2 and f"{name}: an image's name" in done.stderr
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
 
 

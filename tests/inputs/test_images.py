@@ -44,6 +44,14 @@ def test_plain_images_keep_their_pixels(tmp_path: Path, photograph: Image.Image)
     assert np.array_equal(webp.pixels, np.asarray(photograph))
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK"])
+def test_a_grey_is_that_grey_in_every_mode(mode: str) -> None:
+    grey = Image.new("LA", (16, 16), (255, 255))
+    image = grey.convert({"La": "La", "PA": "PA"}.get(mode, "RGBA"))
+    shown = images.decoded(image.convert(mode), "image", "black")
+    assert (shown.pixels == 255).all() and shown.pixels.shape == (16, 16, 3)
+
+
 def test_large_images_keep_their_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "STRIP_PIXELS", 1 << 16)
     with Image.open(REFERENCES[2]) as image:

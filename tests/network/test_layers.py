@@ -41,9 +41,11 @@ def test_chosen_layers_come_in_network_order() -> None:
         (["conv1_1", "conv1_1"], "conv1_1 is named twice"),
         ([], "no layer chosen"),
         ([3], "unknown layer 3"),
+        ([["conv1_1"]], "unknown layer "),
+        (3, "layers 3: give a list"),
     ],
 )
-def test_wrong_layer_choices_are_refused(names: list[Any], message: str) -> None:
+def test_wrong_layer_choices_are_refused(names: Any, message: str) -> None:
     with pytest.raises(PerceptError, match=message):
         layers.chosen(names)
 

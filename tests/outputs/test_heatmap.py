@@ -42,6 +42,10 @@ def test_narrow_candidates_are_enlarged_to_read_the_scale() -> None:
     assert heatmap(small, np.ones((2, 2)), 8).size == (320, 16 * 17 + LEGEND)
 
 
+def test_pictures_too_narrow_for_a_legend_have_none() -> None:
+    assert heatmap(np.zeros((1300, 40, 3), np.uint8), np.ones((162, 5)), 8).size == (40, 1328)
+
+
 def test_strips_of_a_heat_map_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random((30, 40))
     whole = np.asarray(heatmap(CANDIDATE[:237, :317], values[:29, :39], 8)).astype(int)
@@ -63,7 +67,7 @@ def test_a_heat_map_too_large_for_the_memory_is_an_error(
 
 def test_a_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"cannot write the heat map .*file/a.png"):
+    with pytest.raises(OutputError, match=r"cannot write the heat map .*file/a.png: Not a dir"):
         save_heatmap(tmp_path / "file" / "a.png", CANDIDATE, cells(), 8)
     with pytest.raises(OutputError, match=r"cannot write the heat map .*a.docx"):
         save_heatmap(tmp_path / "a.docx", CANDIDATE, cells(), 8)

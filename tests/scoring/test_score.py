@@ -122,7 +122,8 @@ def test_large_images_hold_up_reading_ahead_while_they_are_decoded(
             large = number in (4, 5)
             yield Pair(*((REFERENCE, candidate) if large else (small, small)), str(number))
 
-    answers = Scorer(Options(layers=("conv1_1",))).score(pairs(), ahead=4)
+    options = Options(layers=("conv1_1",), device="cpu")
+    answers = Scorer(options).score(pairs(), ahead=4)
     begun = [len(asked) - number for number, _ in enumerate(answers)]
     assert begun[:12] == expected
 
@@ -198,6 +199,48 @@ def test_pairs_that_fit_are_not_lost_with_one_that_does_not(
     results = [scored.result for scored in scorer._finish(begun, options)]
     assert [result.status for result in results] == ["compared", "error", "compared"]
     assert results[1].error == f"{large[1]}: out of memory" and groups == [3, 1, 1, 1]
+
+
+def test_pairs_measured_together_are_measured_as_alone(tmp_path: Path) -> None:
+    with Image.open(REFERENCE) as image:
+        corners = [np.array(image.convert("RGB")) for _ in range(2)]
+    corners[0][:20, :20] //= 2
+    corners[1][-40:, -40:] //= 2
+    paths = [tmp_path / "first.png", tmp_path / "second.png"]
+    for path, pixels in zip(paths, corners, strict=True):
+        Image.fromarray(pixels).save(path)
+    scorer = Scorer(Options(layers=("conv1_1", "conv2_1")))
+    candidates = paths[0], REFERENCE, tmp_path / "absent.png", paths[1]
+    begun = [scorer._begin(Pair(REFERENCE, path, "")) for path in candidates]
+    together = scorer._finish(begun, scorer.options)
+    alone = [scorer._finish([each], scorer.options)[0] for each in begun]
+    assert [one.result for one in together] == [one.result for one in alone]
+    first, *others, last = (one.result.peak_at for one in together)
+    assert others == [None, None] and first and last
+    assert max(first) < 20 and min(last) >= 216
+
+
+def test_a_file_with_broken_exif_costs_its_own_pair_only(tmp_path: Path) -> None:
+    files = []
+    for number in range(2):
+        files.append(tmp_path / f"{number}.png")
+        with Image.open((REFERENCE, CANDIDATE)[number]) as image:
+            image.convert("RGB").save(files[-1], exif=b"Exif\0\0XX")
+    pairs = [(files[0], files[1]), (files[0], files[0]), (None, files[0]), (REFERENCE, CANDIDATE)]
+    options = Options(layers=("conv1_1",))
+    found = Scorer(options).score(Pair(*pair, "") for pair in pairs)
+    results = [scored.result for _, scored in found]
+    assert [result.status for result in results] == ["error"] * 3 + ["compared"]
+    assert all("0.png: damaged image (" in str(result.error) for result in results[:3])
+
+
+def test_what_is_resized_or_only_looked_at_counts_in_reading_ahead() -> None:
+    large = Scorer(Options(resize="1024", layers=("conv1_1",)))
+    small = Scorer(Options(resize="64", layers=("conv1_1",)))
+    pair, same = Pair(REFERENCE, CANDIDATE, ""), Pair(REFERENCE, REFERENCE, "")
+    assert [scorer._begin(pair).held for scorer in (large, small)] == [1024**2, 256**2]
+    assert [scorer._begin(same).held for scorer in (large, small)] == [256**2 // 8] * 2
+    assert large._begin(Pair(None, REFERENCE, "")).held == 256**2 // 8
 
 
 def test_pairs_that_are_ready_are_measured_together(monkeypatch: pytest.MonkeyPatch) -> None:

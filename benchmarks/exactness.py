@@ -22,6 +22,7 @@ from percept_cli.scoring.cells import Part, Sums, sums_for
 from percept_cli.scoring.devices import Capacity
 from percept_cli.scoring.meter import Measurement, Meter
 from percept_cli.scoring.options import Options
+from percept_cli.scoring.regions import Blocks
 
 PAIRS = 200
 DISTANCES = {name: one for name, one in ALL_DISTANCES.items() if name != "gram"}
@@ -62,8 +63,8 @@ class EveryDistance:
 class ExactMeter(Meter):
     """A meter that keeps every distance of every layer of the last pair."""
 
-    def _started(self, reference: Pixels, candidate: Pixels) -> Any:
-        pair = super()._started(reference, candidate)
+    def _started(self, reference: Pixels, candidate: Pixels, changed: Blocks) -> Any:
+        pair = super()._started(reference, candidate, changed)
         height, width = reference.shape[:2]
         self.last = {
             name: EveryDistance(

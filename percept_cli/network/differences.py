@@ -23,8 +23,11 @@ from torch.nn import functional
 
 from percept_cli.network.blur import blur_radius, blurred
 from percept_cli.network.convolution import convolve
-from percept_cli.network.layers import POOLED, Layer
+from percept_cli.network.layers import ORDER, POOLED, Layer
 from percept_cli.network.vgg import VGG19
+
+DEEPEST_BY_WINOGRAD = "conv4_2"
+"""The deepest layer for which convolutions may round as Winograd's do: it adds up with depth."""
 
 STRIP_ELEMENTS = 64 * 1920 * 36
 """Most elements of one strip: the measured balance of cache, calls and memory."""
@@ -118,11 +121,12 @@ def tap_differences(
     has smoothed them.
     """
     changed = changed or Window(0, 0, base.shape[3], base.shape[2])
+    direct = max(map(ORDER.index, layers)) > ORDER.index(DEEPEST_BY_WINOGRAD)
     strips = _cut(network, base, other, rows or base.shape[2], blur)
     for layer, tapped in network.plan(layers):
         if layer.kind == "conv":
             convolution = _Convolution(
-                layer.name, *network.parameters_of(layer.name), memory, changed.at(layer)
+                layer.name, *network.parameters_of(layer.name), memory, changed.at(layer), direct
             )
             strips = _convolved(strips, convolution)
         elif layer.kind == "relu":
@@ -183,10 +187,11 @@ class _Convolution(NamedTuple):
     bias: Tensor
     memory: Memory | None
     changed: Window
+    direct: bool
 
     def of(self, strip: Strip) -> Strip:
         """The strip of the outcome that a strip with its room filled is enough for."""
-        feature = partial(convolve, strip.f, self.weight, self.bias)
+        feature = partial(convolve, strip.f, self.weight, self.bias, self.direct)
         top = max(strip.top - 1, 0)
         f = self.memory.recall(self.layer, top, feature) if self.memory else feature()
         return Strip(f, self._change(strip.d, top), top, strip.total)
@@ -198,12 +203,13 @@ class _Convolution(NamedTuple):
         rows = slice(max(first, 0), min(max(last, 0), d.shape[2] - 2))
         left, right = max(self.changed.left, 0), min(self.changed.right, width)
         if (rows.start, rows.stop, left, right) == (0, d.shape[2] - 2, 0, width):
-            return convolve(d, self.weight, no_bias)
+            return convolve(d, self.weight, no_bias, self.direct)
         shape = d.shape[0], self.weight.shape[0], d.shape[2] - 2, width
         change = torch.zeros_like(d[:1, :1, :1, :1].expand(shape), memory_format=_layout(d))
         if rows.start < rows.stop:
             seen = slice(max(left - 1, 0), min(right + 1, width))
-            part = convolve(d[:, :, rows.start : rows.stop + 2, seen], self.weight, no_bias)
+            part = d[:, :, rows.start : rows.stop + 2, seen]
+            part = convolve(part, self.weight, no_bias, self.direct)
             own = slice(left - seen.start, right - seen.start)
             change[:, :, rows, left:right] = part[..., own]
         return change

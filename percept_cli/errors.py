@@ -29,9 +29,9 @@ class OutputError(PerceptError):
 
 def unwritable(error: OSError) -> str:
     """Why a file or its folder cannot be written; the folder may be a file that exists."""
-    return (strerror(ENOTDIR) if isinstance(error, FileExistsError) else error.strerror) or str(
-        error
-    )
+    if isinstance(error, FileExistsError):
+        return strerror(ENOTDIR)
+    return error.strerror or str(error)
 
 
 def one_line(text: str) -> str:

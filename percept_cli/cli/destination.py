@@ -12,11 +12,8 @@ from typing import TextIO
 
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown, unwritable
 from percept_cli.inputs.pairs import readable
-from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, Writer, writer_for
+from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, SUFFIXES, Writer, writer_for
 from percept_cli.results import Result, Settings, Summary
-
-SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".txt", ".xml")
-"""Of results; to know that they are no images would take all of Pillow's formats."""
 
 
 class Destination:
@@ -46,6 +43,7 @@ class Destination:
             raise PerceptError("--pairs - answers each line at once: use jsonl or csv, unsorted")
         if self._output:
             # A manifest may name it: what its pairs are is known only when it has been read.
+            # And what is no image is known only when all of Pillow's formats are loaded.
             if self._output.suffix.lower() not in SUFFIXES and readable(self._output.name):
                 raise PerceptError(f"{shown(self._output)}: an image's name: give results another")
             with self._failures():
@@ -109,7 +107,7 @@ class Destination:
         except BrokenPipeError as error:
             raise PipeClosed from error
         except OSError as error:
-            if "_stream" in vars(self) and self._output:
+            if self._output:
                 with suppress(OSError):
                     self._stream.close()
             name = shown(self._output) if self._output else "standard output"

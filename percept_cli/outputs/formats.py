@@ -24,6 +24,10 @@ class Writer(Protocol):
 FORMATS = ("table", "csv", "json", "jsonl")
 """What `compare` writes; a check has formats of its own besides."""
 
+SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "table"}
+SUFFIXES |= {".xml": "junit"}
+"""The formats that files end like."""
+
 FOR_PEOPLE = ("table", "check")
 
 STREAMING = ("csv", "jsonl")
@@ -60,8 +64,6 @@ def format_for(form: str | None, output: Path | None) -> str | None:
         return form
     if output is None:
         return None
-    suffixes = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-    suffixes[".txt"] = "table"
-    if output.suffix not in suffixes:
+    if SUFFIXES.get(output.suffix) not in FORMATS:
         raise PerceptError(f"{output}: no format has this suffix: add --format, or end in .csv")
-    return suffixes[output.suffix]
+    return SUFFIXES[output.suffix]

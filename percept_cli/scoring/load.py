@@ -38,7 +38,7 @@ class Loaded:
     pictures: tuple[Picture, Picture] | None
     """Reference and candidate, with one type of pixels; None if they are identical."""
     changed: Blocks | None = None
-    """Which cells of the deepest layer differ; None if the pictures are identical."""
+    """Which cells of the deepest layer differ; None if nothing was decoded."""
     held: int = 0
     """Pixels that count where reading ahead is limited: those of the larger image."""
     notes: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from percept_cli.errors import OutOfMemory, PerceptError, SizesDiffer, shown
-from percept_cli.inputs.files import opened, read_bytes, size_of
+from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair
 from percept_cli.results import Result, Settings
 from percept_cli.scoring.load import Loaded, load, load_equal, undecoded
@@ -207,8 +206,7 @@ class Scorer:
         except MemoryError:
             reason = f"{result.name}: not enough memory to prepare it: free some"
         failed = replace(result, status="error", error=reason)
-        held = max(_pixels_in(path, options) for path in (pair.reference, pair.candidate))
-        return _Begun(failed, options, held=held, sizes_differ=sizes_differ)
+        return _Begun(failed, options, sizes_differ=sizes_differ)
 
     def _unchanged(self, pair: Pair) -> _Begun | None:
         """The result of equal files; None if these are not, or something is wrong with them."""
@@ -279,14 +277,6 @@ class Scorer:
 def _pixels(result: Result) -> int:
     """Of one of its images, as evaluated; 0 where there is none."""
     return (result.width or 0) * (result.height or 0)
-
-
-def _pixels_in(path: Path, options: Options) -> int:
-    """Pixels that a file says it has; 0 where it is not decoded for that."""
-    try:
-        return math.prod(opened(read_bytes(path), "", options.max_pixels).size)
-    except (PerceptError, MemoryError):
-        return 0
 
 
 def _done(begun: _Begun) -> Future[_Begun]:

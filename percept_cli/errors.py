@@ -11,8 +11,8 @@ class PerceptError(Exception):
     """A user's error, as one line: what is wrong, where, and what to do."""
 
 
-class SizesDiffer(PerceptError):  # noqa: N818 -- to a check no error, but a change
-    """Two images have different sizes, and none is to be resized."""
+class ShapesDiffer(PerceptError):  # noqa: N818 -- to a check no error, but a change
+    """Two images have different sizes, and none is to be resized, or not the same frames."""
 
 
 class OutOfMemory(PerceptError):  # noqa: N818 -- the name torch uses too

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-VERSION = 1
+VERSION = 2
 """Version of the result document; raised when a field changes its meaning."""
+
+SCORING_VERSION = 2
+"""Raised whenever the same pair with the same settings may get another figure."""
 
 Status = Literal["identical", "compared", "passed", "failed", "missing", "new", "error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -26,6 +29,35 @@ class Region:
     height: int
     peak: float
     """Largest cell of the map in it, >= 0."""
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What became of one frame that differs, of several."""
+
+    number: int
+    """From 1 on."""
+    total: float
+    peak: float | None
+    peak_at: tuple[int, int] | None
+    regions: tuple[Region, ...]
+    overlay: str | None = None
+    """File of its map alone; made with a report."""
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> FrameResult:
+        """The record that JSON has."""
+        kept = _kept(cls, document)
+        kept["regions"] = tuple(Region(**region) for region in kept["regions"])
+        return cls(**kept)
+
+    def document(self) -> dict[str, Any]:
+        """This record as JSON has it."""
+        return {
+            **vars(self),
+            "peak_at": list(self.peak_at) if self.peak_at else None,
+            "regions": [vars(region) for region in self.regions],
+        }
 
 
 @dataclass(frozen=True)
@@ -76,6 +108,12 @@ class Result:
     """The heat map's file."""
     overlay: str | None = None
     """File of the map alone, to lay over the candidate; made with a report."""
+    background: str | None = None
+    """What is behind transparent pixels in the numbers here; None where nothing is transparent."""
+    frame: int | None = None
+    """The frame, from 1 on, that these numbers are of: the worst of several; None for stills."""
+    frames: tuple[FrameResult, ...] = ()
+    """Of several frames the worst that differ, in their order, 20 at the most."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Result:
@@ -84,6 +122,7 @@ class Result:
         limits = kept.get("thresholds")
         kept["thresholds"] = Thresholds(**limits) if limits else None
         kept["regions"] = tuple(Region(**region) for region in kept.get("regions", ()))
+        kept["frames"] = tuple(FrameResult.of(frame) for frame in kept.get("frames", ()))
         return cls(**kept)
 
     @property
@@ -105,6 +144,9 @@ class Result:
             "regions": [vars(region) for region in self.regions],
             "width": self.width,
             "height": self.height,
+            "background": self.background,
+            "frame": self.frame,
+            "frames": [frame.document() for frame in self.frames],
             "notes": list(self.notes),
             "error": self.error,
             "thresholds": self.thresholds.document() if self.thresholds else None,
@@ -146,12 +188,16 @@ class Settings:
     """What each layer's features were divided by; None where no pair needed the network."""
     resize: str
     background: str
+    frame: int | None
+    """The one frame that was compared; None for all."""
     max_pixels: int
     precision: str
     device: str | None
     """None where no pair needed the network."""
     ignore: tuple[str, ...]
     percept_version: str
+    scoring_version: int
+    """Figures of two scoring versions are not to be compared."""
     torch_version: str
     references: str | None = None
     """File or folder of the references, as the user named it; None for a manifest."""

@@ -21,11 +21,11 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, Rules
 from percept_cli.results import Settings
-from percept_cli.scoring.options import MAX_PIXELS
+from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS
 
 SHOWN = 20
 
-SHARED = ("weights", "resize", "background", "max-pixels", "precision", "device")
+SHARED = ("weights", "resize", "max-pixels", "precision", "device")
 """Settings that no single image has of its own."""
 
 
@@ -47,7 +47,8 @@ def check(
     floor: shared.Floor = None,
     weights: shared.Weights = "bundled",
     resize: shared.Resize = "none",
-    background: shared.Background = "white",
+    background: shared.Background = BACKGROUND,
+    frame: shared.Frame = None,
     ignore: shared.Ignore = [],  # noqa: B006
     max_pixels: shared.MaxPixels = MAX_PIXELS,
     precision: shared.Precision = "fp32",

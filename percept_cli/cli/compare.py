@@ -21,7 +21,7 @@ from percept_cli.inputs.pairs import Pair
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.formats import format_for
 from percept_cli.results import Settings
-from percept_cli.scoring.options import MAX_PIXELS, Options
+from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS, Options
 from percept_cli.scoring.score import AHEAD, Scored, Scorer
 
 SHOWN = 20
@@ -42,7 +42,8 @@ def compare(
     floor: shared.Floor = None,
     weights: shared.Weights = "bundled",
     resize: shared.Resize = "reference",
-    background: shared.Background = "white",
+    background: shared.Background = BACKGROUND,
+    frame: shared.Frame = None,
     ignore: shared.Ignore = [],  # noqa: B006
     max_pixels: shared.MaxPixels = MAX_PIXELS,
     precision: shared.Precision = "fp32",
@@ -82,6 +83,7 @@ def compare(
         weights=weights,
         resize=resize,
         background=background,
+        frame=frame,
         ignore=tuple(ignore),
         precision=precision,
         device=device,

@@ -138,8 +138,19 @@ Background = Annotated[
     str,
     typer.Option(
         envvar="PERCEPT_BACKGROUND",
-        help="Colour behind transparent pixels: a name or #rrggbb.",
+        help="Colour behind transparent pixels: a name or #rrggbb. Of several, separated by commas, "
+        "the one counts on which the images differ most.",
         rich_help_panel=IMAGES,
+    ),
+]
+Frame = Annotated[
+    int | None,
+    typer.Option(
+        envvar="PERCEPT_FRAME",
+        metavar="N",
+        help="Compare only this frame, from 1 on, of animations and files of several pages.",
+        rich_help_panel=IMAGES,
+        show_default="all, and the worst counts",
     ),
 ]
 MaxPixels = Annotated[

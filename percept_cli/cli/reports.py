@@ -35,16 +35,23 @@ class Reports:
 
     def with_overlay(self, scored: Scored) -> Result:
         """The result, knowing where its map was written, if it has one."""
+        frames = tuple(
+            replace(frame, overlay=self._overlay(one))
+            for frame, one in zip(scored.result.frames, scored.frames, strict=True)
+        )
+        return replace(scored.result, overlay=self._overlay(scored), frames=frames)
+
+    def _overlay(self, scored: Scored) -> str | None:
+        """Where the map was written, if there is one."""
         result, layer = scored.result, scored.options.cell_layer
         if scored.map is None or layer is None or not (result.width and result.height):
-            return result
+            return None
         from percept_cli.outputs.heatmap import overlay
         from percept_cli.outputs.html_report import encoded, failures, keep
 
         with failures(self.folder):
             picture = overlay(scored.map, layer.stride, (result.width, result.height))
-            name = keep(self.folder, encoded(picture), ".webp")
-        return replace(result, overlay=shown(self.folder / name))
+            return shown(self.folder / keep(self.folder, encoded(picture), ".webp"))
 
     def write(self, result: Result) -> None:
         """Keep the result."""
@@ -76,23 +83,28 @@ def write_report(
     """Write the report of results that are there; OutputError if that fails."""
     from percept_cli.outputs.html_report import Report
 
-    def decode(file: str) -> Image.Image | None:
-        return picture_of(file, settings)
+    def decode(file: str, frame: int | None, background: str | None) -> Image.Image | None:
+        return picture_of(file, settings, frame, background)
 
     Report(folder, decode, copy).write(results, summary, settings)
 
 
-def picture_of(file: str, settings: Settings) -> Image.Image | None:
+def picture_of(
+    file: str, settings: Settings, frame: int | None = None, background: str | None = None
+) -> Image.Image | None:
     """An image file as it was compared, before resizing; None if it cannot be read."""
     import numpy as np
     from PIL import Image
 
-    from percept_cli.inputs.files import opened, read_bytes
+    from percept_cli.inputs.files import backgrounds_of, opened, read_bytes, seek
     from percept_cli.inputs.images import decoded, unit_range
 
     try:
         image = opened(read_bytes(Path(file)), file, settings.max_pixels)
-        pixels = decoded(image, file, settings.background).pixels
+        if frame:
+            seek(image, frame, file, settings.max_pixels)
+        behind = background or backgrounds_of(settings.background)[0]
+        pixels = decoded(image, file).on(behind).pixels
     except (PerceptError, OutputError):
         return None
     if pixels.dtype != np.uint8:

@@ -37,7 +37,7 @@ class Check:
     def _judged(self, pair: Pair, scored: Scored) -> Scored:
         recipe = self._rules.recipe_for(pair.name)
         result = scored.result
-        if scored.sizes_differ:
+        if scored.shapes_differ:
             reason = result.error or ""
             result = replace(result, status="failed", error=None, failures=(reason,))
             result = replace(result, thresholds=recipe.thresholds)

@@ -18,7 +18,7 @@ from percept_cli.scoring.options import Options
 
 THRESHOLDS = {"peak-threshold": "peak", "threshold": "total", "layer-threshold": "layers"}
 MEASURED = ("layers", "layer-weight", "distance", "raw", "blur", "tolerance", "floor")
-CHOICES = ("preset", *MEASURED, "ignore")
+CHOICES = ("preset", *MEASURED, "background", "frame", "ignore")
 KEYS = (*CHOICES, *THRESHOLDS)
 
 
@@ -134,6 +134,8 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "blur": (NUMBER, "a number"),
     "tolerance": ((int,), "a whole number"),
     "floor": (NUMBER, "a number"),
+    "background": (TEXT, "a colour, or several with commas"),
+    "frame": ((int,), "a whole number"),
     "ignore": ((list, str), 'a list such as ["x,y,width,height", "mask.png"]'),
     "peak-threshold": ((*NUMBER, str), "a number or a name"),
     "threshold": (NUMBER, "a number"),

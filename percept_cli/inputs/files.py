@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
@@ -49,7 +50,7 @@ def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
             f"{name}: more pixels than Pillow opens: set PIL.Image.MAX_IMAGE_PIXELS = None first"
         ) from error
     except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
-        raise PerceptError(f"{name}: damaged image ({reason_of(error)}): write it again") from error
+        raise _damaged(name, error) from error
     check_pixels(image.size, name, max_pixels)
     return image
 
@@ -63,14 +64,48 @@ def size_of(content: bytes, name: str, max_pixels: int) -> tuple[int, int]:
         turnable = image.format != "PNG" or "exif" in image.info
         turned = turnable and orientation(Image.open(io.BytesIO(content))) > 4
     except Exception as error:  # As above.
-        raise PerceptError(f"{name}: damaged image ({reason_of(error)}): write it again") from error
+        raise _damaged(name, error) from error
     return (image.height, image.width) if turned else image.size
+
+
+def frames_of(image: Image.Image, name: str) -> int:
+    """How many frames an animation has, or pages a file of several; 1 for a still."""
+    # What these hold besides the picture are its layers.
+    if image.format in ("PSD", "MIC"):
+        return 1
+    try:
+        return image.n_frames if getattr(image, "is_animated", False) else 1
+    except Exception as error:  # As above.
+        raise _damaged(name, error) from error
+
+
+def seek(image: Image.Image, number: int, name: str, max_pixels: int) -> None:
+    """Go to a frame, from 1 on; PerceptError if it cannot be read or has too many pixels."""
+    try:
+        image.seek(number - 1)
+    except Exception as error:  # As above.
+        raise _damaged(name, error) from error
+    check_pixels(image.size, name, max_pixels)
+
+
+def _damaged(name: str, error: Exception) -> PerceptError:
+    return PerceptError(f"{name}: damaged image ({reason_of(error)}): write it again")
 
 
 def orientation(image: Image.Image) -> int:
     """How the image is to be turned: 1 not at all, 5 to 8 with its sides exchanged."""
     stored: int = image.getexif().get(0x0112, 1)
     return stored if stored in range(1, 9) else 1
+
+
+def backgrounds_of(text: str) -> tuple[str, ...]:
+    """The colours in a text with commas, such as `white,black`; PerceptError if one is none."""
+    colours = tuple(part.strip() for part in re.split(r",(?![^(]*\))", text))
+    for colour in colours:
+        background_colour(colour)
+    if doubled := {colour for colour in colours if colours.count(colour) > 1}:
+        raise PerceptError(f"background {min(doubled)} is named twice: name it once")
+    return colours
 
 
 def background_colour(background: str) -> tuple[int, int, int]:

@@ -102,7 +102,7 @@ def _mask_in(path: Path, size: tuple[int, int], max_pixels: int) -> NDArray[np.b
     from percept_cli.inputs import files, images
 
     opened = files.opened(files.read_bytes(path), str(path), max_pixels)
-    mask = images.decoded(opened, str(path), "black")
+    mask = images.decoded(opened, str(path)).on("black")
     if mask.size != size:
         raise PerceptError(
             "{}: a mask of {}x{} for an image of {}x{}: make it equally large".format(

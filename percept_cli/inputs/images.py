@@ -35,9 +35,12 @@ class Picture:
     """A decoded image."""
 
     pixels: Pixels
+    """Where nothing covers it, a transparent pixel's colour shows what its file hides."""
     notes: tuple[str, ...] = ()
     guessed_span: int | None = None
     """Top of the range that floating-point values were taken to lie in; their file does not say."""
+    alpha: NDArray[Any] | None = None
+    """Opacity, H×W, of the pixels' type and range; None if all is opaque."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -45,8 +48,15 @@ class Picture:
         height, width = self.pixels.shape[:2]
         return width, height
 
+    def on(self, background: str) -> Picture:
+        """The picture, opaque, as it looks on that background."""
+        if self.alpha is None:
+            return self
+        behind = background_colour(background)
+        return replace(self, pixels=_composited(self.pixels, self.alpha, behind), alpha=None)
+
     def in_unit_range(self) -> Picture:
-        """The same picture as float32 in 0..1."""
+        """The same picture, opaque, as float32 in 0..1."""
         return replace(self, pixels=unit_range(self.pixels))
 
     def greyed(self, mask: NDArray[np.bool_], grey: int) -> Picture:
@@ -56,7 +66,7 @@ class Picture:
         return replace(self, pixels=pixels)
 
     def resized(self, size: tuple[int, int]) -> Picture:
-        """The same picture at another width and height, antialiased (bicubic); noted."""
+        """The same picture, opaque, at another width and height, antialiased (bicubic)."""
         if size == self.size:
             return self
         if self.pixels.dtype == np.uint8:
@@ -65,8 +75,7 @@ class Picture:
             channels = (Image.fromarray(self.pixels[..., channel]) for channel in range(3))
             resized = [np.asarray(c.resize(size, Image.Resampling.BICUBIC)) for c in channels]
             pixels = np.stack(resized, axis=-1).clip(0, 1)
-        note = "resized from {}x{} to {}x{}".format(*self.size, *size)
-        return replace(self, pixels=pixels, notes=(*self.notes, note))
+        return replace(self, pixels=pixels)
 
 
 def unit_range(pixels: Pixels) -> NDArray[np.float32]:
@@ -74,10 +83,10 @@ def unit_range(pixels: Pixels) -> NDArray[np.float32]:
     return pixels if pixels.dtype == np.float32 else np.divide(pixels, 255, dtype=np.float32)
 
 
-def decoded(image: Image.Image, name: str, background: str) -> Picture:
-    """The image as it looks on that background; PerceptError if it is damaged."""
+def decoded(image: Image.Image, name: str) -> Picture:
+    """The image, or the frame of it that it stands at; PerceptError if it is damaged."""
     try:
-        return _looks(image, background)
+        return _looks(image)
     except PerceptError as error:
         raise PerceptError(f"{name}: {error}") from error
     except MemoryError as error:
@@ -86,7 +95,7 @@ def decoded(image: Image.Image, name: str, background: str) -> Picture:
         raise PerceptError(f"{name}: damaged image ({reason_of(error)}): write it again") from error
 
 
-def from_array(source: ArrayLike, name: str, background: str, max_pixels: int) -> Picture:
+def from_array(source: ArrayLike, name: str, max_pixels: int) -> Picture:
     """H×W or H×W×(1, 3, 4) array, uint8 in 0..255 or floating point in 0..1 → its picture."""
     array = np.asarray(source)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -97,7 +106,7 @@ def from_array(source: ArrayLike, name: str, background: str, max_pixels: int) -
         raise PerceptError(f"{name}: shape {array.shape} has no pixels")
     check_pixels((array.shape[1], array.shape[0]), name, max_pixels)
     if array.dtype == np.uint8:
-        return decoded(Image.fromarray(array), name, background)
+        return decoded(Image.fromarray(array), name)
     if not np.issubdtype(array.dtype, np.floating):
         raise PerceptError(f"{name}: dtype {array.dtype}: give uint8 in 0..255 or float in 0..1")
     if not (array.min() >= 0 and array.max() <= 1):
@@ -109,15 +118,11 @@ def from_array(source: ArrayLike, name: str, background: str, max_pixels: int) -
         return Picture(_grey(array))
     if array.shape[2] == 3 or array[..., 3].min() == 1:
         return Picture(array[..., :3])
-    alpha, behind = array[..., 3:], np.array(background_colour(background), np.float32) / 255
-    composited = array[..., :3] * alpha + behind * (1 - alpha)
-    return Picture(composited, (f"transparency composited on {background}",))
+    return Picture(array[..., :3], alpha=array[..., 3])
 
 
-def _looks(image: Image.Image, background: str) -> Picture:
+def _looks(image: Image.Image) -> Picture:
     notes = []
-    if getattr(image, "is_animated", False):
-        notes.append(f"frame {image.tell() + 1} of several")
     stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
     if re.search(r";16|\b65535\b", stored) and image.mode in ("RGB", "RGBA", "CMYK"):
         notes.append("16-bit colour read with 8 bits")
@@ -133,7 +138,7 @@ def _looks(image: Image.Image, background: str) -> Picture:
                 notes.append(f"{what} of deep grey ignored")
         deep = _deep(turned)
         return replace(deep, notes=(*notes, *deep.notes))
-    picture = _opaque(turned, profile, background)
+    picture = _of_8_bits(turned, profile)
     return replace(picture, notes=(*notes, *picture.notes))
 
 
@@ -155,8 +160,8 @@ def _grey(values: NDArray[np.float32]) -> Pixels:
     return np.repeat(values[..., None], 3, axis=2)
 
 
-def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Picture:
-    """Up to 8 bits per channel: transparency composited, colours in sRGB."""
+def _of_8_bits(image: Image.Image, profile: bytes | None) -> Picture:
+    """Up to 8 bits per channel: colours in sRGB, and what of them is transparent."""
     notes = []
     alpha = None
     if image.mode == "La":
@@ -176,30 +181,32 @@ def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Pictu
         notes.append(f"{image.mode} converted to RGB")
     if image.mode != "RGB":
         image = image.convert("RGB")
-    if alpha:
-        notes.append(f"transparency composited on {background}")
-    return Picture(_array(image, alpha, background_colour(background)), tuple(notes))
+    return Picture(_array(image), tuple(notes), alpha=np.asarray(alpha) if alpha else None)
 
 
-def _array(image: Image.Image, alpha: Image.Image | None, behind: tuple[int, ...]) -> Pixels:
-    """An RGB image on that colour → H×W×3, uint8; Pillow would hold it several times at once."""
+def _array(image: Image.Image) -> Pixels:
+    """An RGB image → H×W×3, uint8, in strips: Pillow would hold it several times at once."""
     width, height = image.size
     if width * height <= STRIP_PIXELS:
-        return np.asarray(_composited(image, alpha, behind))
+        return np.asarray(image)
     pixels, rows = np.empty((height, width, 3), np.uint8), -(-STRIP_PIXELS // width)
     for top in range(0, height, rows):
         box = (0, top, width, min(top + rows, height))
-        strip = _composited(image.crop(box), alpha.crop(box) if alpha else None, behind)
-        pixels[top : box[3]] = np.asarray(strip)
+        pixels[top : box[3]] = np.asarray(image.crop(box))
     return pixels
 
 
-def _composited(
-    image: Image.Image, alpha: Image.Image | None, behind: tuple[int, ...]
-) -> Image.Image:
-    if not alpha:
-        return image
-    return Image.composite(image, Image.new("RGB", image.size, behind), alpha)
+def _composited(pixels: Pixels, alpha: NDArray[Any], behind: tuple[int, ...]) -> Pixels:
+    """H×W×3 under an H×W alpha, on a colour in 0..255."""
+    if pixels.dtype != np.uint8:
+        opacity = alpha[..., None]
+        return pixels * opacity + np.array(behind, np.float32) / 255 * (1 - opacity)
+    composited, rows = np.empty_like(pixels), -(-STRIP_PIXELS // pixels.shape[1])
+    for top in range(0, len(pixels), rows):
+        strip, mask = (Image.fromarray(x[top : top + rows]) for x in (pixels, alpha))
+        below = Image.new("RGB", strip.size, behind)
+        composited[top : top + rows] = np.asarray(Image.composite(strip, below, mask))
+    return composited
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:

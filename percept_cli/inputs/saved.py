@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from percept_cli.errors import PerceptError, shown
-from percept_cli.results import VERSION, Result, Settings, Summary
+from percept_cli.results import SCORING_VERSION, VERSION, Result, Settings, Summary
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ def read_saved(file: Path) -> Saved:
                 f"{name}: results of version {document['version']}, not {VERSION}: make them again"
             )
         settings = Settings.of(document["settings"])
+        if settings.scoring_version != SCORING_VERSION:
+            raise PerceptError(
+                f"{name}: figures of scoring version {settings.scoring_version}, this percept's is "
+                f"{SCORING_VERSION}: they do not compare, make them again"
+            )
         results = tuple(_beside(file, Result.of(pair)) for pair in document["pairs"])
         summary = Summary.over(results)
         summary.complete = document["summary"]["complete"]
@@ -61,9 +66,11 @@ def _document(text: str) -> dict[str, Any]:
 def _beside(file: Path, result: Result) -> Result:
     """The result with its files found from here, or else from where its JSON file lies."""
     names = ("reference", "candidate", "heatmap", "overlay")
-    moved: dict[str, Any] = {}
-    for name in names:
-        path = getattr(result, name)
-        if path and not Path(path).exists() and (file.parent / path).exists():
-            moved[name] = shown(file.parent / path)
-    return replace(result, **moved)
+    moved = {name: _moved(file, getattr(result, name)) for name in names}
+    frames = tuple(replace(f, overlay=_moved(file, f.overlay)) for f in result.frames)
+    return replace(result, frames=frames, **moved)
+
+
+def _moved(file: Path, path: str | None) -> str | None:
+    moved = path and not Path(path).exists() and (file.parent / path).exists()
+    return shown(file.parent / path) if path and moved else path

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
 
 from percept_cli.errors import OutputError, shown, unwritable
 from percept_cli.outputs.report_page import page_of
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import FrameResult, Result, Settings, Summary
 
 PAGE = "index.html"
 GENERATOR = '<meta name="generator" content="percept">'
@@ -35,8 +36,8 @@ SHOWN_BY_BROWSERS = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 OURS = re.compile(r"[0-9a-f]{20}\.\w+")
 """Names of the files beside the page: a hash of what they hold, so that none is there twice."""
 
-Decode = Callable[[str], "Image.Image | None"]
-"""The picture of an image file as it was compared, or None if it cannot be had."""
+Decode = Callable[[str, "int | None", "str | None"], "Image.Image | None"]
+"""The picture of an image file, of a frame on a background; None if it cannot be had."""
 
 
 @dataclass
@@ -62,14 +63,14 @@ class Report:
             (self.folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
             self._remove_others()
 
-    def _pictures(self, result: Result) -> dict[str, str | None]:
+    def _pictures(self, result: Result) -> dict[str, Any]:
         """URLs of a pair's pictures, relative to the page."""
-        found: dict[str, str | None] = {"overlay": None, "heatmap": None, "thumbnail": None}
+        found: dict[str, Any] = {"overlay": None, "heatmap": None, "thumbnail": None}
         same = result.status == "identical"
         for side in ("reference", "candidate"):
             file = getattr(result, side)
             if file and not (same and side == "reference"):
-                picture = self.decode(file)
+                picture = self.decode(file, result.frame, result.background)
                 if picture:
                     found[side] = self._preview(picture)
                     found["thumbnail"] = self._thumbnail(picture)
@@ -77,11 +78,21 @@ class Report:
         if same and "candidate" in found:
             found["reference"] = found["candidate"]
             found["reference_original"] = self._original(result.reference or "", copied=False)
-        if overlay := _overlay(result):
+        if overlay := _overlay(result.overlay):
             found["overlay"] = self._kept(overlay, ".webp")
-        elif result.heatmap and (picture := self.decode(result.heatmap)):
+        elif result.heatmap and (picture := self.decode(result.heatmap, None, None)):
             found["heatmap"] = self._preview(picture)
+        found["frames"] = [self._of_frame(result, frame) for frame in result.frames]
         return found
+
+    def _of_frame(self, result: Result, frame: FrameResult) -> dict[str, Any]:
+        """URLs of the pictures of one frame of several."""
+        found = {}
+        for side in ("reference", "candidate"):
+            picture = self.decode(getattr(result, side), frame.number, result.background)
+            found[side] = self._preview(picture) if picture else None
+        overlay = _overlay(frame.overlay)
+        return found | {"overlay": self._kept(overlay, ".webp") if overlay else None}
 
     def _preview(self, picture: Image.Image) -> str:
         """As many pixels as a square of that side, so that long pages keep some width."""
@@ -119,11 +130,11 @@ class Report:
                     file.unlink()
 
 
-def _overlay(result: Result) -> bytes | None:
-    """The map alone, if its file is still there and holds a picture of ours."""
-    if not result.overlay or not os.path.isfile(result.overlay):
+def _overlay(file: str | None) -> bytes | None:
+    """A map alone, if its file is still there and holds a picture of ours."""
+    if not file or not os.path.isfile(file):
         return None
-    content = Path(result.overlay).read_bytes()
+    content = Path(file).read_bytes()
     return content if content[8:12] == b"WEBP" else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from percept_cli.results import STATUSES, Result, Settings, Summary
 
 def page_of(
     results: Sequence[Result],
-    pictures: Sequence[dict[str, str | None]],
+    pictures: Sequence[dict[str, Any]],
     summary: Summary,
     settings: Settings,
 ) -> str:
@@ -78,7 +79,7 @@ def _settings(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _data(
-    results: Sequence[Result], pictures: Sequence[dict[str, str | None]], settings: Settings
+    results: Sequence[Result], pictures: Sequence[dict[str, Any]], settings: Settings
 ) -> dict[str, Any]:
     """What the page's script shows."""
     folder = _common_folder([result.name for result in results])
@@ -102,7 +103,8 @@ def _data(
         "pairs": pairs,
         "layers": list(settings.layers),
         "weights": dict(settings.layer_weights),
-        "background": settings.background,
+        # The first of several, for what is equal on all of them.
+        "background": (re.match(r"[^,(]+(\([^)]*\))?", settings.background) or [""])[0],
         "measure": "peak" if any(r.peak is not None for r in results) else "total",
     }
 

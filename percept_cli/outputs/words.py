@@ -48,9 +48,10 @@ def settings_line(settings: Settings) -> str:
             *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
             f"resize {settings.resize}",
             f"background {settings.background}",
+            *([f"frame {settings.frame}"] if settings.frame else ()),
             f"max-pixels {settings.max_pixels}",
             f"{settings.precision} on {settings.device or 'no device: no network was needed'}",
-            f"percept {settings.percept_version}",
+            f"percept {settings.percept_version} (scoring {settings.scoring_version})",
             f"torch {settings.torch_version}",
         )
     )

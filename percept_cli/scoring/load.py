@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
 from PIL import Image
 
-from percept_cli.errors import PerceptError, shown
+from percept_cli.errors import PerceptError, ShapesDiffer, shown
 from percept_cli.inputs import files
 from percept_cli.inputs.ignore import check_regions, without
 from percept_cli.network.layers import LAYERS
@@ -20,7 +20,7 @@ from percept_cli.scoring.options import Options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from percept_cli.inputs.images import Picture
+    from percept_cli.inputs.images import Picture, Pixels
     from percept_cli.scoring.regions import Blocks
 
 T = TypeVar("T")
@@ -30,18 +30,40 @@ Source: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, "NDArray[Any]"]
 
 
 @dataclass(frozen=True)
+class View:
+    """Two opaque images, of one size and type, in which pixels differ."""
+
+    reference: Pixels
+    candidate: Pixels
+    changed: Blocks
+    """Which cells of the deepest layer differ."""
+    background: str | None
+    """What is behind their transparent pixels; None if they have none."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of both images, or two stills."""
+
+    number: int
+    size: tuple[int, int]
+    """Width and height at which it is evaluated."""
+    views: tuple[View, ...] = ()
+    """One for each background on which the images differ."""
+    identical: bool = False
+    """Whether all pixels are equal, and as opaque."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Loaded:
     """Two images ready to be measured."""
 
-    size: tuple[int, int]
-    """Width and height at which they are evaluated."""
-    pictures: tuple[Picture, Picture] | None
-    """Reference and candidate, with one type of pixels; None if they are identical."""
-    changed: Blocks | None = None
-    """Which cells of the deepest layer differ; None if nothing was decoded."""
+    frames: Iterable[Frame]
+    """Of animations each is decoded when it is asked for."""
+    count: int = 1
     held: int = 0
     """Pixels that count where reading ahead is limited: those of the larger image."""
-    notes: tuple[str, ...] = ()
 
 
 def undecoded(size: tuple[int, int]) -> int:
@@ -59,12 +81,38 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     left, right = _File.of(reference), _File.of(candidate)
     if equal := _equal(left, right, options):
         return equal
-    from percept_cli.scoring.regions import changed_cells  # Equal files need no numpy.
-
     name = right.name if right else "candidate"
-    before = _decoded(left or reference, "reference", options)
-    left = None  # Its bytes are no longer needed.
-    after = _decoded(right or candidate, "candidate", options)
+    before = _Images(left or reference, "reference", options)
+    after = _Images(right or candidate, "candidate", options)
+    left = right = None  # Their bytes are needed no longer than the images.
+    held = max(math.prod(images.size) for images in (before, after))
+    numbers = _numbers(before.count, after.count, name, options.frame)
+    frames = (_frame(before.take(n), after.take(n), n, name, options) for n in numbers)
+    if len(numbers) > 1:
+        return Loaded(frames, len(numbers), held)
+    frame = next(frames)
+    return Loaded((frame,), held=max(held, math.prod(frame.size)))
+
+
+def _numbers(reference: int, candidate: int, name: str, chosen: int | None) -> Sequence[int]:
+    """The frames to compare, of images that have so many."""
+    if chosen is None:
+        if reference != candidate:
+            raise ShapesDiffer(
+                f"{name}: frames differ: reference {reference}, candidate {candidate}: "
+                "--frame N compares one"
+            )
+        return range(1, reference + 1)
+    if chosen > min(reference, candidate):
+        raise PerceptError(
+            f"{name}: no frame {chosen} to compare: reference {reference}, candidate {candidate}: "
+            "choose one that both have"
+        )
+    return (chosen,)
+
+
+def _frame(before: Picture, after: Picture, number: int, name: str, options: Options) -> Frame:
+    """What is to be measured of a frame."""
     spans = before.guessed_span, after.guessed_span
     if None not in spans and spans[0] != spans[1]:
         raise PerceptError(
@@ -72,27 +120,66 @@ def load(reference: Source, candidate: Source, options: Options) -> Loaded:
             "save both in one range"
         )
     size = _evaluated(before.size, after.size, name, options)
-    held = max(map(math.prod, (before.size, after.size, size)))
+    notes = *_notes("reference", before, size), *_notes("candidate", after, size)
+    if before.alpha is None and after.alpha is None:
+        view = _view(before, after, None, size, name, options)
+        return Frame(number, size, (view,) if view else (), not view, notes)
+    backgrounds = files.backgrounds_of(options.background)
+    seen = (_view(before, after, colour, size, name, options) for colour in backgrounds)
+    views = tuple(view for view in seen if view)
+    if not views and len(backgrounds) == 1:
+        opposite = _opposite(backgrounds[0])
+        if _view(before, after, opposite, size, name, options):
+            note = f"they differ in what {backgrounds[0]} behind transparent pixels hides"
+            return Frame(number, size, notes=(*notes, note))
+    note = f"transparency composited on {' and on '.join(backgrounds)}"
+    return Frame(number, size, views, not views, (*notes, note))
+
+
+def _notes(role: str, picture: Picture, size: tuple[int, int]) -> Iterator[str]:
+    yield from (f"{role} {note}" for note in picture.notes)
+    if picture.size != size:
+        yield "{} resized from {}x{} to {}x{}".format(role, *picture.size, *size)
+
+
+def _opposite(background: str) -> str:
+    """A colour on which nothing looks as on that background."""
+    return "black" if sum(files.background_colour(background)) > 3 * 127 else "white"
+
+
+def _view(
+    before: Picture,
+    after: Picture,
+    background: str | None,
+    size: tuple[int, int],
+    name: str,
+    options: Options,
+) -> View | None:
+    """The images on that background, brought to that size; None if no pixel differs."""
+    from percept_cli.scoring.regions import changed_cells  # Equal files need no numpy.
+
+    if background:
+        before, after = before.on(background), after.on(background)
     spread = max(_filter_reach(picture.size, size) for picture in (before, after))
     before, after = before.resized(size), after.resized(size)
     if options.ignore:
         before, after = _ignoring(
             name, without, (before, after), options.ignore, options.max_pixels, spread
         )
-    notes = *(f"reference {n}" for n in before.notes), *(f"candidate {n}" for n in after.notes)
     if before.pixels.dtype != after.pixels.dtype:
         before, after = before.in_unit_range(), after.in_unit_range()
     changed = changed_cells(before.pixels, after.pixels, options.deepest_reach.stride)
-    return Loaded(size, (before, after) if changed.any() else None, changed, held, notes)
+    return View(before.pixels, after.pixels, changed, background) if changed.any() else None
 
 
 def _equal(left: _File | None, right: _File | None, options: Options) -> Loaded | None:
-    if not (left and right and left.content == right.content):
+    # Whether there is such a frame, only decoding tells.
+    if options.frame or not (left and right and left.content == right.content):
         return None
     stored = files.size_of(right.content, right.name, options.max_pixels)
     size = _evaluated(stored, stored, right.name, options)
     _ignoring(right.name, check_regions, options.ignore, size, options.max_pixels)
-    return Loaded(size, None, held=undecoded(stored))
+    return Loaded((Frame(1, size, identical=True),), held=undecoded(stored))
 
 
 def _ignoring(name: str, act: Callable[..., T], *arguments: Any) -> T:
@@ -124,19 +211,38 @@ class _File:
         return cls(shown(path), files.read_bytes(path))
 
 
-def _decoded(source: Source | _File, role: str, options: Options) -> Picture:
-    # Equal files need no numpy.
-    from percept_cli.inputs import images
+class _Images:
+    """The frames of one image, each decoded when it is taken."""
 
-    if isinstance(source, _File):
-        image = files.opened(source.content, source.name, options.max_pixels)
-        return images.decoded(image, source.name, options.background)
-    if isinstance(source, Image.Image):
-        files.check_pixels(source.size, role, options.max_pixels)
-        return images.decoded(source, role, options.background)
-    return images.from_array(
-        cast("NDArray[Any]", source), role, options.background, options.max_pixels
-    )
+    def __init__(self, source: Source | _File, role: str, options: Options) -> None:
+        self._name, self._most = role, options.max_pixels
+        self._image: Image.Image | None = None
+        self._array: NDArray[Any] | None = None
+        self.count = 1
+        if isinstance(source, _File):
+            self._name = source.name
+            self._image = files.opened(source.content, source.name, options.max_pixels)
+            self.count = files.frames_of(self._image, source.name)
+        elif isinstance(source, Image.Image):
+            files.check_pixels(source.size, role, options.max_pixels)
+            self._image = source  # The frame it stands at.
+        else:
+            self._array = cast("NDArray[Any]", source)
+        self.size = self._image.size if self._image else (0, 0)
+
+    def take(self, number: int) -> Picture:
+        """A frame, from 1 on; of a still only once."""
+        from percept_cli.inputs import images  # Equal files need no numpy.
+
+        image, self._image = self._image, self._image if self.count > 1 else None
+        if image is None:
+            assert self._array is not None
+            return images.from_array(self._array, self._name, self._most)
+        if self.count == 1:
+            return images.decoded(image, self._name)
+        name = f"{self._name}: frame {number}"
+        files.seek(image, number, name, self._most)
+        return images.decoded(image, name)
 
 
 def _evaluated(

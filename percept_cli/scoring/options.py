@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from percept_cli.errors import PerceptError, SizesDiffer
-from percept_cli.inputs.files import background_colour
+from percept_cli.errors import PerceptError, ShapesDiffer
+from percept_cli.inputs.files import backgrounds_of
 from percept_cli.inputs.ignore import region_of
 from percept_cli.network import layers
 from percept_cli.network.blur import blur_radius
@@ -19,6 +19,8 @@ from percept_cli.scoring.presets import preset_named
 
 PRECISIONS = ("fp32", "bf16")
 MAX_PIXELS = 200_000_000
+BACKGROUND = "white,black"
+"""On one of them any colour shows."""
 CHOSEN = ("layers", "layer_weights", "distance", "blur", "tolerance", "floor")
 """What a preset chooses."""
 
@@ -49,7 +51,10 @@ class Options:
     """Most that is subtracted from the map because the images differ by it everywhere."""
     weights: str = "bundled"
     resize: str = "reference"
-    background: str = "white"
+    background: str = BACKGROUND
+    """Colours behind transparent pixels; of several the one counts on which images differ most."""
+    frame: int | None = None
+    """The one frame, from 1 on, of animations and files of several pages; None compares all."""
     precision: str = "fp32"
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
@@ -76,7 +81,9 @@ class Options:
         width, height = self.evaluated_size((1, 1), (1, 1))
         if width * height > self.max_pixels:
             raise PerceptError(f"--resize {self.resize}: over --max-pixels {self.max_pixels}")
-        background_colour(self.background)
+        backgrounds_of(self.background)
+        if self.frame is not None and self.frame < 1:
+            raise PerceptError(f"--frame {self.frame}: give 1 for the first, or more")
         self._check_forgiveness()
         for region in self.ignore:
             region_of(region)
@@ -165,7 +172,7 @@ class Options:
             return reference
         if self.resize == "none":
             if reference != candidate:
-                raise SizesDiffer(
+                raise ShapesDiffer(
                     "sizes differ: reference {}x{}, candidate {}x{}: "
                     "--resize reference brings them together".format(*reference, *candidate)
                 )

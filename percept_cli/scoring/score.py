@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from heapq import nlargest
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from percept_cli.errors import OutOfMemory, PerceptError, SizesDiffer, shown
+from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair
-from percept_cli.results import Result, Settings
-from percept_cli.scoring.load import Loaded, load, load_equal, undecoded
+from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings, Status
+from percept_cli.scoring.load import Frame, Loaded, View, load, load_equal, undecoded
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from percept_cli.scoring.cells import Grid
     from percept_cli.scoring.load import Source
     from percept_cli.scoring.meter import Measurement, Meter
-    from percept_cli.scoring.regions import Blocks
 
 AHEAD = 2 * (os.cpu_count() or 1)
 """Pairs decoded before they are measured: enough to keep the network busy, few enough to hold."""
+
+MOST_FRAMES = 20
+"""Most frames of one animation that a result tells of."""
 
 AHEAD_PIXELS = 64_000_000
 """Most pixels, of the larger image of each pair, decoded ahead."""
@@ -45,8 +48,10 @@ class Scored:
     options: Options
     map: Grid | None = None
     candidate: Pixels | None = None
-    sizes_differ: bool = False
-    """Whether the error is that the sizes differ."""
+    shapes_differ: bool = False
+    """Whether the error is that sizes or numbers of frames differ."""
+    frames: tuple[Scored, ...] = ()
+    """Of several frames the worst that differ, as `result.frames` has them."""
 
 
 class _Begun(NamedTuple):
@@ -54,12 +59,13 @@ class _Begun(NamedTuple):
 
     result: Result
     options: Options
-    pictures: tuple[Pixels, Pixels] | None = None
-    changed: Blocks | None = None
-    """Which cells of the pictures differ."""
+    views: tuple[View, ...] = ()
+    """Those of two stills, or of a frame."""
+    frames: Iterable[Frame] = ()
+    """Those of an animation, not decoded yet."""
     held: int = 0
     """Pixels that count where reading ahead is limited."""
-    sizes_differ: bool = False
+    shapes_differ: bool = False
 
 
 class _Here:
@@ -132,11 +138,11 @@ class Scorer:
         pair, future = waiting.popleft()
         first = future.result()
         group, pixels = [(pair, first)], _pixels(first.result)
-        if first.pictures:
+        if first.views:
             together = self._meter(first.options).together
             while waiting and pixels < together and waiting[0][1].done():
                 begun = waiting[0][1].result()
-                if begun.options is not first.options:
+                if begun.options is not first.options or begun.frames:
                     break
                 group.append((waiting.popleft()[0], begun))
                 pixels += _pixels(begun.result)
@@ -148,11 +154,10 @@ class Scorer:
         """Score two images; PerceptError if they cannot be compared."""
         result = Result(_name(reference), _name(candidate), "compared")
         begun = self._loaded(reference, candidate, result, self.options)
-        if not begun.pictures:
-            return Scored(begun.result, begun.options)
-        assert begun.changed is not None
-        (measured,) = self._meter(self.options).measure([begun.pictures], [begun.changed])
-        return self._scored(begun, measured)
+        (scored,) = self._finish([begun], self.options)
+        if scored.result.error:
+            raise PerceptError(scored.result.error)
+        return scored
 
     def settings(self) -> Settings:
         """The options, with what was found out about weights and device if the network ran."""
@@ -171,11 +176,13 @@ class Scorer:
             scale=own.scale if own else None,
             resize=options.resize,
             background=options.background,
+            frame=options.frame,
             max_pixels=options.max_pixels,
             precision=options.precision,
             device=str(meters[0].device) if meters else None,
             ignore=options.ignore,
             percept_version=_version("percept-cli"),
+            scoring_version=SCORING_VERSION,
             torch_version=_version("torch"),
         )
 
@@ -198,15 +205,15 @@ class Scorer:
         if pair.reference is None:
             return self._new(pair.candidate, options)
         result = Result(reference, candidate, "compared")
-        sizes_differ = False
+        shapes_differ = False
         try:
             return self._loaded(pair.reference, pair.candidate, result, options)
         except PerceptError as error:
-            reason, sizes_differ = str(error), isinstance(error, SizesDiffer)
+            reason, shapes_differ = str(error), isinstance(error, ShapesDiffer)
         except MemoryError:
             reason = f"{result.name}: not enough memory to prepare it: free some"
         failed = replace(result, status="error", error=reason)
-        return _Begun(failed, options, sizes_differ=sizes_differ)
+        return _Begun(failed, options, shapes_differ=shapes_differ)
 
     def _unchanged(self, pair: Pair) -> _Begun | None:
         """The result of equal files; None if these are not, or something is wrong with them."""
@@ -234,19 +241,28 @@ class Scorer:
         return self._of(load(reference, candidate, options), result, options)
 
     def _of(self, loaded: Loaded, result: Result, options: Options) -> _Begun:
-        width, height = loaded.size
-        result = replace(result, width=width, height=height, notes=loaded.notes)
-        if loaded.pictures is None:
-            return _Begun(_identical(result, options), options, held=loaded.held)
-        before, after = loaded.pictures
-        return _Begun(result, options, (before.pixels, after.pixels), loaded.changed, loaded.held)
+        if loaded.count > 1:
+            return _Begun(result, options, frames=loaded.frames, held=loaded.held)
+        (frame,) = loaded.frames
+        result = replace(result, frame=options.frame)
+        return self._of_frame(frame, result, options)._replace(held=loaded.held)
+
+    def _of_frame(self, frame: Frame, result: Result, options: Options) -> _Begun:
+        width, height = frame.size
+        result = replace(result, width=width, height=height, notes=frame.notes)
+        if not frame.views:
+            status: Status = "identical" if frame.identical else "compared"
+            return _Begun(_without_difference(result, status, options), options)
+        return _Begun(result, options, frame.views)
 
     def _finish(self, group: Sequence[_Begun], options: Options) -> list[Scored]:
-        """Measure what is to be measured, all of it together."""
-        pairs = [begun.pictures for begun in group if begun.pictures]
-        changed = [begun.changed for begun in group if begun.changed is not None]
+        """Measure what is to be measured, all of it together; frames one by one."""
+        if any(begun.frames for begun in group):
+            (begun,) = group
+            return [self._over_frames(begun)]
+        views = [view for begun in group for view in begun.views]
         try:
-            measured = iter(self._meter(options).measure(pairs, changed) if pairs else ())
+            measured = iter(self._measured(views, options) if views else ())
         except OutOfMemory as error:
             if len(group) > 1:
                 return [scored for begun in group for scored in self._finish([begun], options)]
@@ -254,15 +270,51 @@ class Scorer:
             failed = replace(begun.result, status="error", error=f"{begun.result.name}: {error}")
             return [Scored(failed, options)]
         return [
-            self._scored(begun, next(measured))
-            if begun.pictures
-            else Scored(begun.result, begun.options, sizes_differ=begun.sizes_differ)
+            max((self._scored(begun, view, next(measured)) for view in begun.views), key=_size)
+            if begun.views
+            else Scored(begun.result, begun.options, shapes_differ=begun.shapes_differ)
             for begun in group
         ]
 
-    def _scored(self, begun: _Begun, measured: Measurement) -> Scored:
-        assert begun.pictures
-        result = replace(begun.result, total=measured.total, layers=measured.layers)
+    def _measured(self, views: Sequence[View], options: Options) -> list[Measurement]:
+        pairs = [(view.reference, view.candidate) for view in views]
+        return self._meter(options).measure(pairs, [view.changed for view in views])
+
+    def _over_frames(self, begun: _Begun) -> Scored:
+        """The worst frame's result, of frames that are decoded and measured one by one."""
+        worst: Scored | None = None
+        different: list[Scored] = []
+        count = differing = 0
+        try:
+            for frame in begun.frames:
+                one = self._of_frame(frame, begun.result, begun.options)
+                (scored,) = self._finish([one], begun.options)
+                if scored.result.error:
+                    return scored
+                scored = replace(scored, result=replace(scored.result, frame=frame.number))
+                worst = max(worst or scored, scored, key=_size)
+                count += 1
+                if scored.result.status != "identical":
+                    differing += 1
+                    different.append(replace(scored, candidate=None))
+                    different = nlargest(MOST_FRAMES, different, key=_size)
+        except PerceptError as error:
+            return Scored(replace(begun.result, status="error", error=str(error)), begun.options)
+        assert worst
+        frames = tuple(sorted(different, key=lambda scored: scored.result.frame or 0))
+        note = f"{differing} of {count} frames differ"
+        result = replace(
+            worst.result,
+            frame=worst.result.frame if frames else None,
+            frames=tuple(_frame_result(scored.result) for scored in frames),
+            notes=(*worst.result.notes, note),
+        )
+        return replace(worst, result=result, frames=frames)
+
+    def _scored(self, begun: _Begun, view: View, measured: Measurement) -> Scored:
+        result = replace(
+            begun.result, total=measured.total, layers=measured.layers, background=view.background
+        )
         if measured.map is not None:
             from percept_cli.scoring.places import peak_of, regions_of
 
@@ -271,7 +323,7 @@ class Scorer:
             peak, at = peak_of(measured.map, cell_layer.stride)
             regions = regions_of(measured.map, cell_layer.stride, size)
             result = replace(result, peak=peak, peak_at=at, floor=measured.floor, regions=regions)
-        return Scored(result, begun.options, measured.map, begun.pictures[1])
+        return Scored(result, begun.options, measured.map, view.candidate)
 
 
 def _pixels(result: Result) -> int:
@@ -285,10 +337,21 @@ def _done(begun: _Begun) -> Future[_Begun]:
     return future
 
 
-def _identical(result: Result, options: Options) -> Result:
+def _without_difference(result: Result, status: Status, options: Options) -> Result:
     layers = dict.fromkeys(options.layers, 0.0)
     least = 0.0 if options.has_map else None
-    return replace(result, status="identical", total=0.0, peak=least, floor=least, layers=layers)
+    return replace(result, status=status, total=0.0, peak=least, floor=least, layers=layers)
+
+
+def _size(scored: Scored) -> float:
+    """How different a view or frame is, to find the worst: its peak, or its total."""
+    result = scored.result
+    return (result.total if result.peak is None else result.peak) or 0.0
+
+
+def _frame_result(result: Result) -> FrameResult:
+    number, total = result.frame or 1, result.total or 0.0
+    return FrameResult(number, total, result.peak, result.peak_at, result.regions)
 
 
 def _name(source: Source) -> str | None:

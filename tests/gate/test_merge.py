@@ -10,7 +10,7 @@ import pytest
 from percept_cli.errors import PerceptError
 from percept_cli.gate.merge import merged
 from percept_cli.inputs.saved import Saved
-from percept_cli.results import Result, Settings, Shard, Summary
+from percept_cli.results import SCORING_VERSION, Result, Settings, Shard, Summary
 
 SETTINGS = Settings(
     preset="rendering",
@@ -25,11 +25,13 @@ SETTINGS = Settings(
     scale=None,
     resize="none",
     background="white",
+    frame=None,
     max_pixels=1000,
     precision="fp32",
     device=None,
     ignore=(),
     percept_version="0.1.0",
+    scoring_version=SCORING_VERSION,
     torch_version="2.6.0",
 )
 

@@ -20,7 +20,7 @@ MAX = 10_000_000
 def read(path: Path, background: str = "white", max_pixels: int = MAX) -> Picture:
     content = files.read_bytes(path)
     opened = files.opened(content, path.name, max_pixels)
-    return images.decoded(opened, path.name, background)
+    return images.decoded(opened, path.name).on(background)
 
 
 def saved(image: Image.Image, path: Path, **options: Any) -> Picture:
@@ -48,7 +48,7 @@ def test_plain_images_keep_their_pixels(tmp_path: Path, photograph: Image.Image)
 def test_a_grey_is_that_grey_in_every_mode(mode: str) -> None:
     grey = Image.new("LA", (16, 16), (255, 255))
     image = grey.convert({"La": "La", "PA": "PA"}.get(mode, "RGBA"))
-    shown = images.decoded(image.convert(mode), "image", "black")
+    shown = images.decoded(image.convert(mode), "image").on("black")
     assert (shown.pixels == 255).all() and shown.pixels.shape == (16, 16, 3)
 
 
@@ -62,7 +62,6 @@ def test_large_images_keep_their_pixels(tmp_path: Path, monkeypatch: pytest.Monk
     strips = saved(large, tmp_path / "a.png")
     monkeypatch.undo()
     assert np.array_equal(strips.pixels, read(tmp_path / "a.png").pixels)
-    assert strips.notes == ("transparency composited on white",)
 
 
 def test_exif_orientation_is_applied(tmp_path: Path, photograph: Image.Image) -> None:
@@ -83,15 +82,14 @@ def test_transparency_shows_the_background(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         picture = read(path)
         assert (picture.pixels[:, 4:] == 255).all() and (picture.pixels[:, :4] == 0).all()
-        assert picture.notes == ("transparency composited on white",)
         assert (read(path, "#0000ff").pixels[:, 4:] == (0, 0, 255)).all()
 
 
 def test_half_transparent_arrays_equal_half_transparent_files(tmp_path: Path) -> None:
     rgba = np.random.default_rng(0).integers(0, 256, (9, 9, 4), np.uint8)
     from_file = saved(Image.fromarray(rgba), tmp_path / "a.png").pixels
-    from_bytes = images.from_array(rgba, "a", "white", MAX).pixels
-    from_floats = images.from_array(rgba / 255.0, "a", "white", MAX).pixels
+    from_bytes = images.from_array(rgba, "a", MAX).on("white").pixels
+    from_floats = images.from_array(rgba / 255.0, "a", MAX).on("white").pixels
     assert np.array_equal(from_file, from_bytes)
     assert np.abs(from_floats * 255 - from_file).max() <= 1
 
@@ -155,7 +153,7 @@ def test_other_modes_become_rgb(tmp_path: Path, photograph: Image.Image, mode: s
     image = grey.convert("RGB").convert(mode)
     suffix = {"1": "png", "L": "png", "P": "gif", "CMYK": "jpg", "YCbCr": "jpg"}.get(mode, "tiff")
     if mode == "HSV":
-        picture = images.decoded(image, "a", "white")
+        picture = images.decoded(image, "a").on("white")
     else:
         picture = saved(image, tmp_path / f"a.{suffix}")
     assert picture.pixels.shape == (40, 60, 3) and picture.pixels.dtype == np.uint8
@@ -195,7 +193,7 @@ def test_resizing_is_antialiased_and_noted() -> None:
 )
 def test_arrays_that_are_no_image_are_refused(array: Any, message: str) -> None:
     with pytest.raises(PerceptError, match=f"candidate: .*{message}"):
-        images.from_array(array, "candidate", "white", MAX)
+        images.from_array(array, "candidate", MAX).on("white")
 
 
 def test_every_kind_of_damage_is_one_error(photograph: Image.Image) -> None:
@@ -213,7 +211,7 @@ def test_every_kind_of_damage_is_one_error(photograph: Image.Image) -> None:
                 content[place] = int(rng.integers(0, 256))
             try:
                 image = files.opened(bytes(content), "bad", MAX)
-                images.decoded(image, "bad", "white")
+                images.decoded(image, "bad")
                 outcomes.add("read")
             except PerceptError as error:
                 assert str(error).startswith("bad: ") and "\n" not in str(error)

@@ -15,7 +15,16 @@ import pytest
 from percept_cli.errors import PerceptError
 from percept_cli.outputs.formats import FORMATS, format_for, writer_for
 from percept_cli.outputs.words import figure
-from percept_cli.results import Region, Result, Settings, Shard, Summary, Thresholds
+from percept_cli.results import (
+    SCORING_VERSION,
+    FrameResult,
+    Region,
+    Result,
+    Settings,
+    Shard,
+    Summary,
+    Thresholds,
+)
 
 LAYERS = ("conv1_1", "pool2")
 SETTINGS = Settings(
@@ -31,11 +40,13 @@ SETTINGS = Settings(
     scale={"conv1_1": 71.5, "pool2": 398.0},
     resize="reference",
     background="white",
+    frame=None,
     max_pixels=1000,
     precision="fp32",
     device="cpu",
     ignore=("1,2,3,4",),
     percept_version="0.1.0",
+    scoring_version=SCORING_VERSION,
     torch_version="2.6.0",
     references="a",
     candidates="b",
@@ -44,7 +55,10 @@ SETTINGS = Settings(
 RESULTS = (
     Result("a/1.png", "b/1.png", "compared", 0.25, 0.5, (4, 12), {"conv1_1": 0.125, "pool2": 0.3},
            (Region(0, 8, 16, 12, 0.5), Region(40, 8, 8, 8, 0.375)), 64, 48,
-           ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png", floor=0.0625),
+           ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png", floor=0.0625,
+           background="black", frame=7,
+           frames=(FrameResult(7, 0.25, 0.5, (4, 12), (Region(0, 8, 16, 12, 0.5),), "o.webp"),
+                   FrameResult(9, 0.125, None, None, ()))),
     Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), (), 8, 9),
     Result("a/3.png", None, "missing"),
     Result(None, "b/ü,\n4.png", "new"),

@@ -18,6 +18,7 @@ const rows = new Map(); // Position in the list → its element.
 let shown = []; // Indices of the pairs that the filters leave, sorted.
 let chosen = -1; // Index of the pair that is shown.
 let mode = "side";
+let frame = -1; // Index among the frames that differ, of an animation.
 let region = -1;
 let blinking = 0;
 const filters = { text: "", statuses: new Set(), sort: data.measure };
@@ -53,6 +54,15 @@ function limitOf(pair, measure) {
   if (!pair.thresholds) return null;
   const { peak, total, layers } = pair.thresholds;
   return { peak, total }[measure] ?? layers[measure] ?? null;
+}
+
+/** The chosen pair; of several frames with what is said of the one that is shown. */
+function current() {
+  const pair = pairs[chosen];
+  if (frame < 0) return pair;
+  const one = pair.frames[frame];
+  const { reference, candidate, overlay } = pair.pictures.frames[frame];
+  return { ...pair, ...one, pictures: { reference, candidate, overlay } };
 }
 
 /* The list. */
@@ -279,6 +289,7 @@ function show(index) {
   chosen = index;
   region = -1;
   const pair = pairs[index];
+  frame = pair.frames.findIndex(({ number }) => number === pair.frame);
   byId("name").textContent = pair.id;
   byId("status").textContent = pair.status;
   byId("status").className = `badge ${pair.status}`;
@@ -286,13 +297,30 @@ function show(index) {
   byId("link").href = address(index);
   document.title = `${pair.label} · percept report`;
   drawPlace();
-  drawModes(pair);
+  drawFrame();
   setZoom(1, 0, 0);
   drawStage();
   drawLayers(pair);
   drawDetails(pair);
   drawHere();
   revealRow();
+}
+
+function stepFrame(by) {
+  const count = pairs[chosen].frames.length;
+  if (frame < 0) return;
+  frame = (frame + by + count) % count;
+  region = -1;
+  drawFrame();
+  drawStage();
+}
+
+/** Which of the frames that differ is shown. */
+function drawFrame() {
+  const { frames } = pairs[chosen];
+  byId("frame-tools").hidden = frames.length < 2;
+  byId("frame").textContent = frame < 0 ? "" : `Frame ${frames[frame].number}`;
+  drawModes(current());
 }
 
 function drawPlace() {
@@ -355,7 +383,7 @@ function panesOf(pair) {
 }
 
 function drawStage() {
-  const pair = pairs[chosen];
+  const pair = current();
   stage.className = `stage ${mode}`;
   stage.replaceChildren(...panesOf(pair).map((pane) => paneOf(pair, pane)));
   byId("split-label").hidden = mode !== "swipe";
@@ -372,7 +400,7 @@ function paneOf(pair, pane) {
   const found = pane.layers.flat().some(({ side }) => pair.pictures[side]);
   pane.layers.forEach((images, number) => {
     const layer = make("div", { className: "layer" }, ...images.map((image) => imageOf(pair, image)));
-    if (found) layer.style.background = data.background;
+    if (found) layer.style.background = pair.background ?? data.background;
     stack.append(make("div", { className: number ? "clip over" : "clip" }, layer));
   });
   if (found) {
@@ -401,7 +429,8 @@ function imageOf(pair, { side, className }) {
   const alt = { reference: "Reference", candidate: "Candidate" }[side] ?? "Heat map";
   const image = make("img", { className, alt, src: preview, draggable: false });
   const original = pair.pictures[`${side}_original`];
-  if (original) {
+  // Of an animation it would move.
+  if (original && pair.frame === null) {
     const whole = new Image();
     whole.addEventListener("load", () => (image.src = whole.src));
     whole.src = original;
@@ -559,7 +588,7 @@ function restartBlinking() {
 /* The regions. */
 
 function stepRegion(by) {
-  const { regions, width, height } = pairs[chosen];
+  const { regions, width, height } = current();
   if (!regions.length) return;
   region = region < 0 && by < 0 ? regions.length - 1 : (region + by + regions.length) % regions.length;
   const box = regions[region];
@@ -576,7 +605,7 @@ function stepRegion(by) {
 }
 
 function drawRegion() {
-  const { regions } = pairs[chosen];
+  const { regions } = current();
   for (const layer of stage.querySelectorAll(".outlines")) {
     [...layer.querySelectorAll(".region")].forEach((outline, number) =>
       outline.classList.toggle("current", number === region),
@@ -636,6 +665,8 @@ function drawDetails(pair) {
     ["candidate", linked(pair, "candidate")],
     ["size", pair.width ? `${pair.width}×${pair.height}` : null],
     ["peak at", pair.peak_at ? pair.peak_at.join(",") : null],
+    ["worst frame", pair.frame],
+    ["background", pair.background],
     ["floor", pair.floor ? pair.floor.toFixed(4) : null],
     ...pair.notes.map((note) => ["note", note]),
     ...overrides.map((text) => ["own setting", text]),
@@ -716,6 +747,8 @@ const keys = {
   k: () => step(-1),
   n: () => stepRegion(1),
   p: () => stepRegion(-1),
+  ",": () => stepFrame(-1),
+  ".": () => stepFrame(1),
   s: () => setMode("side"),
   w: () => setMode("swipe"),
   b: () => setMode(mode === "blink" ? "side" : "blink"),
@@ -767,6 +800,8 @@ function listen() {
   click("next-pair", () => step(1));
   click("previous-region", () => stepRegion(-1));
   click("next-region", () => stepRegion(1));
+  click("previous-frame", () => stepFrame(-1));
+  click("next-frame", () => stepFrame(1));
   click("outlines", toggleOutlines);
   click("zoom-in", () => zoomAt(1.5));
   click("zoom-out", () => zoomAt(1 / 1.5));

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from percept_cli.errors import PerceptError
+from percept_cli.inputs.colour import Profile, in_srgb, is_srgb, profile_of
 from percept_cli.inputs.files import background_colour, check_pixels, orientation, reason_of
 
 if "PILLOW_BLOCK_SIZE" not in os.environ:
@@ -101,8 +101,8 @@ def from_array(source: ArrayLike, name: str, background: str, max_pixels: int) -
     if not np.issubdtype(array.dtype, np.floating):
         raise PerceptError(f"{name}: dtype {array.dtype}: give uint8 in 0..255 or float in 0..1")
     if not (array.min() >= 0 and array.max() <= 1):
-        if not np.isfinite(array).all():
-            raise PerceptError(f"{name}: float values that are not finite: replace them")
+        if words := _not_finite(array):
+            raise PerceptError(f"{name}: {words}: replace them")
         raise PerceptError(f"{name}: float values outside 0..1: scale them by their range")
     array = array.astype(np.float32)
     if array.ndim == 2:
@@ -115,7 +115,7 @@ def from_array(source: ArrayLike, name: str, background: str, max_pixels: int) -
 
 
 def _looks(image: Image.Image, background: str) -> Picture:
-    notes = []
+    profile, notes = profile_of(image)
     if getattr(image, "is_animated", False):
         notes.append(f"frame {image.tell() + 1} of several")
     stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
@@ -126,11 +126,11 @@ def _looks(image: Image.Image, background: str) -> Picture:
     image.load()
     # Neither this nor converting copies what is fine as it is: large images are large.
     turned = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
-    profile = image.info.get("icc_profile")
     if turned.mode == "F" or turned.mode.startswith("I"):
-        for key, what in (("icc_profile", "ICC profile"), ("transparency", "transparency")):
-            if key in image.info:
-                notes.append(f"{what} of deep grey ignored")
+        if profile and not is_srgb(profile):
+            notes.append(f"{profile.name} of deep grey ignored")
+        if "transparency" in image.info:
+            notes.append("transparency of deep grey ignored")
         deep = _deep(turned)
         return replace(deep, notes=(*notes, *deep.notes))
     picture = _opaque(turned, profile, background)
@@ -144,6 +144,8 @@ def _deep(image: Image.Image) -> Picture:
     spans = (1, 255) if image.mode == "F" else (65535,)
     span = next((span for span in spans if low >= 0 and high <= span), None)
     if span is None:
+        if words := _not_finite(values):
+            raise PerceptError(f"{words}: replace them")
         ranges = " or ".join(f"0..{span}" for span in spans)
         raise PerceptError(f"values from {low:g} to {high:g}: save them as {ranges}")
     pixels = _grey((values / span).astype(np.float32))
@@ -151,11 +153,18 @@ def _deep(image: Image.Image) -> Picture:
     return Picture(pixels, (f"grey values scaled from 0..{span}",), guessed)
 
 
+def _not_finite(values: NDArray[Any]) -> str:
+    """How many of the values are NaN or infinite; empty if none is."""
+    counts = ((np.isnan(values).sum(), "NaN"), (np.isinf(values).sum(), "infinite"))
+    words = " and ".join(f"{count} {what}" for count, what in counts if count)
+    return f"{words} of {values.size} values" if words else ""
+
+
 def _grey(values: NDArray[np.float32]) -> Pixels:
     return np.repeat(values[..., None], 3, axis=2)
 
 
-def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Picture:
+def _opaque(image: Image.Image, profile: Profile | None, background: str) -> Picture:
     """Up to 8 bits per channel: transparency composited, colours in sRGB."""
     notes = []
     alpha = None
@@ -170,7 +179,7 @@ def _opaque(image: Image.Image, profile: bytes | None, background: str) -> Pictu
             image = whole.convert("L" if image.mode == "LA" else "RGB")
         del whole
     if profile:
-        image, note = _in_srgb(image, profile)
+        image, note = in_srgb(image, profile)
         notes += note
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         notes.append(f"{image.mode} converted to RGB")
@@ -200,19 +209,3 @@ def _composited(
     if not alpha:
         return image
     return Image.composite(image, Image.new("RGB", image.size, behind), alpha)
-
-
-def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:
-    from PIL import ImageCms
-
-    try:
-        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        name = ImageCms.getProfileDescription(embedded).strip()
-        if re.match(r"sRGB\b(?!.*gr[ae]y)", name, re.IGNORECASE):
-            return image, []
-        srgb = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        return image, [f"ICC profile ignored ({reason_of(error)})"]
-    assert converted is not None
-    return converted, [f"ICC profile {name} converted to sRGB"]

@@ -40,6 +40,7 @@ def read_saved(file: Path) -> Saved:
         results = tuple(_beside(file, Result.of(pair)) for pair in document["pairs"])
         summary = Summary.over(results)
         summary.complete = document["summary"]["complete"]
+        summary.left_out = tuple(document["summary"].get("left_out", ()))
         summary.verdict = document["summary"]["verdict"]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise PerceptError(

@@ -61,7 +61,7 @@ BRANDS = {
 """What follows `ftyp`, the first box of such a file."""
 
 NAKED_JXL = b"\xff\n"
-"""How JPEG XL without boxes begins: too short a mark for a file of another name."""
+"""How JPEG XL without boxes begins: too short a mark, unless its package opens the file."""
 
 
 def readable(name: str) -> bool:
@@ -86,10 +86,12 @@ def holds_image(path: Path) -> bool:
             return False
         with path.open("rb") as file:
             first = file.read(FIRST)
-        if first[:2] != NAKED_JXL and plugin_for(first):
-            return True
-        Image.init()
-        with Image.open(path, formats=[kind for kind in Image.OPEN if _has_mark(kind)]):
+            Image.init()
+            if plugin := plugin_for(first):
+                if first[:2] != NAKED_JXL:
+                    return True
+                plugin.teach(path.name)
+            Image.open(file, formats=[kind for kind in Image.OPEN if _has_mark(kind)])
             return True
     except (Image.DecompressionBombError, MemoryError):
         return True

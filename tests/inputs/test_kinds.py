@@ -167,10 +167,12 @@ def register(kind, mark):
 
 @pytest.mark.usefixtures("packages")
 @pytest.mark.parametrize("mark", [b"\0\0\0\x18ftypheic" + bytes(12), b"\xff\n" + bytes(14)])
-def test_a_package_that_is_installed_is_used_once_it_is_needed(mark: bytes) -> None:
+def test_a_package_that_is_installed_is_used_once_it_is_needed(tmp_path: Path, mark: bytes) -> None:
     opened(REFERENCES[0].read_bytes(), "a", 10**6)
     assert "pillow_heif" not in sys.modules and "pillow_jxl" not in sys.modules
     with Image.open(REFERENCES[0]) as image:
         expected = image.size
     for _ in range(2):
         assert size_of(mark + REFERENCES[0].read_bytes(), "a", 10**6) == expected
+    (tmp_path / "picture").write_bytes(mark + REFERENCES[0].read_bytes())
+    assert holds_image(tmp_path / "picture")

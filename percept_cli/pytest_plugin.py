@@ -79,7 +79,7 @@ class Snapshot:
         __tracebackhide__ = True
         file = self._name(name)
         candidate = _png(image)
-        if problem := _problem(candidate):
+        if problem := _problem(candidate, decode=self._update):
             pytest.fail(problem, pytrace=False)
         baseline = self._folder / file
         if self._update:
@@ -156,13 +156,13 @@ def _report(scored: Scored, baseline: Path, candidate: Path) -> Iterator[str]:
     yield "  --percept-update accepts the candidate"
 
 
-def _problem(candidate: bytes) -> str | None:
-    """What is wrong with the bytes of an image, if anything."""
+def _problem(candidate: bytes, *, decode: bool) -> str | None:
+    """What is wrong with the bytes of an image, if anything; `decode` as `size_of` takes it."""
     from percept_cli.errors import PerceptError
     from percept_cli.inputs.files import size_of
 
     try:
-        size_of(candidate, "percept_snapshot", MAX_PIXELS)
+        size_of(candidate, "percept_snapshot", MAX_PIXELS, decode=decode)
     except PerceptError as error:
         return str(error)
     return None
@@ -207,9 +207,9 @@ def _pixels(image: Any) -> NDArray[np.uint8]:
         array = array[..., 0]
     if np.issubdtype(array.dtype, np.floating):
         if not (array.min() >= 0 and array.max() <= 1):
-            raise ValueError(
-                "percept_snapshot: floating-point values outside 0..1 or not finite: scale them"
-            )
+            if not np.isfinite(array).all():
+                raise ValueError("percept_snapshot: NaN or infinite values: replace them")
+            raise ValueError("percept_snapshot: floating-point values outside 0..1: scale them")
         array = (array * 255).round()
     elif array.dtype != np.uint8:
         raise ValueError(f"percept_snapshot: dtype {array.dtype}: give uint8, or float in 0..1")

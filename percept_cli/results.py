@@ -233,6 +233,8 @@ class Summary:
         self.max_total: float | None = None
         self.max_peak: float | None = None
         self.complete = False
+        self.left_out: tuple[str, ...] = ()
+        """Files of the folders that were not compared because they are no images."""
         self.verdict: Verdict | None = None
         """What a check came to; None where nothing is judged."""
 
@@ -272,6 +274,7 @@ class Summary:
             "max_total": self.max_total,
             "max_peak": self.max_peak,
             "complete": self.complete,
+            "left_out": list(self.left_out),
             "verdict": self.verdict,
         }
 

@@ -164,3 +164,46 @@ def test_bytes_that_are_no_image_are_never_accepted(tmp_path: Path) -> None:
         status, output = session(tmp_path, code, "--percept-update")
         assert status == 1 and "not an image of a kind Pillow reads" in output
     assert not (tmp_path / "baselines").exists()
+
+
+CUT = """
+import pytest
+
+@pytest.mark.parametrize("part", range(1, 21))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_cut(percept_snapshot, kind, part):
+    stream = io.BytesIO()
+    frames = [PICTURE.resize((64, 48)), PICTURE.rotate(180).resize((64, 48))]
+    several = {"save_all": True, "append_images": frames[1:]} if kind in ("GIF", "TIFF") else {}
+    frames[0].save(stream, kind, **several)
+    piece = stream.getvalue()[: len(stream.getvalue()) * part // 20]
+    try:
+        image = Image.open(io.BytesIO(piece))
+        for frame in range(getattr(image, "n_frames", 1)):
+            image.seek(frame)
+            image.load()
+        sound = True
+    except Exception:
+        sound = False
+    try:
+        percept_snapshot(piece)
+    except BaseException as failure:
+        assert not sound and str(failure).startswith("percept_snapshot: "), failure
+    else:
+        assert sound
+"""
+
+
+def test_what_is_cut_off_anywhere_is_accepted_exactly_where_it_decodes(tmp_path: Path) -> None:
+    for flags in (("--percept-update",), ()):
+        code, output = session(tmp_path, CUT, *flags)
+        assert code == 0, output
+    accepted = [path.name for path in (tmp_path / "baselines/test_page").iterdir()]
+    assert 6 <= len(accepted) < 30 and sum("-20.png" in name for name in accepted) == 6
+
+
+@pytest.mark.parametrize("value", ["np.nan", "np.inf"])
+def test_nan_and_infinities_are_called_what_they_are(tmp_path: Path, value: str) -> None:
+    call = f"percept_snapshot(np.full((9, 9), {value}))"
+    code, output = session(tmp_path, f"\ndef test_it(percept_snapshot):\n    {call}\n")
+    assert code == 1 and "NaN or infinite values: replace them" in output

@@ -40,7 +40,8 @@ def approve(
 ) -> None:
     """Accept candidates as baselines, all of them or those that match a glob.
 
-    A candidate equal to its baseline, or to a variant of it, changes nothing.
+    A candidate equal to its baseline, or to a variant of it, changes nothing. One that does not
+    decode is an error; files that are no images are left out.
 
     Examples:
 
@@ -57,7 +58,8 @@ def approve(
         action = _done(change, talk, dry_run=dry_run)
         done[action] += 1
         if action not in ("unchanged", "error"):
-            typer.echo(f"{action:9}  {one_line(shown(change.baseline))}")
+            file = change.candidate if action == "left out" else change.baseline
+            typer.echo(f"{action:9}  {one_line(shown(file or change.baseline))}")
     counts = ", ".join(f"{count} {action}" for action, count in sorted(done.items()))
     talk.note(f"{counts or 'nothing to do'}{' (dry run: nothing was done)' if dry_run else ''}")
     raise typer.Exit(INCOMPLETE if done["error"] else 0)

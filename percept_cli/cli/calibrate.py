@@ -18,6 +18,7 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs, matches
 from percept_cli.gate.calibrate import Proposal, proposed, write_thresholds
 from percept_cli.inputs.pairs import Pair, pairs_in
+from percept_cli.outputs.words import left_out_words
 from percept_cli.scoring.score import Scored, Scorer
 
 BINS = 12
@@ -77,7 +78,9 @@ def calibrate(
         ("same", paths, same_pairs),
         ("different", different, different_pairs),
     ):
-        pairs = _pairs(two, manifest)
+        pairs, left_out = _pairs(two, manifest)
+        if left_out:
+            talk.note(left_out_words(left_out))
         scored = scorer.score(pairs)
         shown_scored = scored if quiet else with_progress(scored, len(pairs))
         known[kind] = _scores(shown_scored, talk, by_peak=by_peak)
@@ -116,9 +119,10 @@ def _check_context(context: typer.Context) -> typer.Context:
     return made
 
 
-def _pairs(paths: tuple[Path, Path] | None, manifest: Path | None) -> list[Pair]:
-    pairs = checked_pairs(*paths)[0] if paths else []
-    return pairs + (list(pairs_in(manifest)) if manifest else [])
+def _pairs(paths: tuple[Path, Path] | None, manifest: Path | None) -> tuple[list[Pair], list[str]]:
+    """Pairs of both kinds, and files that are no images."""
+    pairs, others = checked_pairs(*paths) if paths else ([], [])
+    return pairs + (list(pairs_in(manifest)) if manifest else []), list(dict.fromkeys(others))
 
 
 def _scores(

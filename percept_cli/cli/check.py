@@ -77,7 +77,7 @@ def check(
     talk = Talk(quiet)
     talk.configuration(context.obj.file)
     rules = rules_of(context)
-    source = checked_source(baseline, candidate, talk)
+    source = checked_source(baseline, candidate)
     if not source.single:
         rules.check_used([pair.name for pair in source.pairs])
     outputs = [output for output in (json, junit, heatmap, report) if output]
@@ -104,7 +104,7 @@ def check(
         destinations += github_for(settings, report)
     is_part = source.shard is not None
     judge = partial(verdict, part=is_part)
-    run = Run(destinations, maps, talk, source.single, judge, page, part=is_part)
+    run = Run(destinations, maps, talk, source.single, judge, page, source.left_out, part=is_part)
     results = checked.results(source.pairs)
     run.take(results if quiet else with_progress(results, source.total))
     raise typer.Exit(_exit_code(run))

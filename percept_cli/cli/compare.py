@@ -91,7 +91,7 @@ def compare(
     )
     talk = Talk(quiet)
     talk.configuration(context.obj.file)
-    source = source_of(reference, candidate, pairs, talk).part(shard, options, by_name=False)
+    source = source_of(reference, candidate, pairs).part(shard, options, by_name=False)
     if shard and sort:
         raise PerceptError("--shard: parts are merged in their order: leave out --sort")
     for target in (output, heatmap):
@@ -109,7 +109,15 @@ def compare(
     destination = Destination(
         output, form, sort, options.layers, settings, limit=limit, live=source.live
     )
-    run = Run([destination], maps, talk, source.single, report=page, part=source.shard is not None)
+    run = Run(
+        [destination],
+        maps,
+        talk,
+        source.single,
+        report=page,
+        left_out=source.left_out,
+        part=source.shard is not None,
+    )
     run.take(_scored(scorer, source, quiet=quiet or destination.fills_terminal))
     raise typer.Exit(_exit_code(run, allow_unpaired))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown, unwritable
-from percept_cli.inputs.pairs import readable
+from percept_cli.inputs.kinds import readable
 from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, SUFFIXES, Writer, writer_for
 from percept_cli.results import Result, Settings, Summary
 

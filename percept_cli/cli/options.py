@@ -138,7 +138,7 @@ Background = Annotated[
     str,
     typer.Option(
         envvar="PERCEPT_BACKGROUND",
-        help="Colour behind transparent pixels: a name or #rrggbb. Of several, separated by commas, "
+        help="Colour behind transparent pixels: a name or #rrggbb. Of several, with commas between, "
         "the one counts on which the images differ most.",
         rich_help_panel=IMAGES,
     ),

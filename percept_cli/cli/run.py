@@ -54,6 +54,8 @@ class Run:
     judge: Callable[..., Verdict] | None = None
     """The verdict on a run with so many failing images."""
     report: Reports | None = None
+    left_out: tuple[str, ...] = ()
+    """Files that are no images."""
     part: bool = False
     """Whether this is one of several shards, which may hold no pair."""
     summary: Summary = field(default_factory=Summary)
@@ -83,6 +85,7 @@ class Run:
             self.broken = True
         if not (self.summary.pairs or self.part) and self.summary.complete:
             raise PerceptError("nothing to compare: no pair was named")
+        self.summary.left_out = self.left_out
         if self.judge:
             self.summary.verdict = self.judge(self.summary, self.failing, broken=self.broken)
         for destination in self.destinations:

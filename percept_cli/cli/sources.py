@@ -9,15 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
 from percept_cli.inputs.pairs import Pair, pairs_from_lines, pairs_in, pairs_of
 from percept_cli.inputs.shards import part_of, plan_of, shard_named
+from percept_cli.outputs.words import left_out_words
 from percept_cli.results import Settings, Shard
-
-NAMED = 3
-"""Files named in the note about those that are no images."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,8 @@ class Source:
     """Whether somebody waits for each answer before sending the next pair."""
     named: tuple[Path, Path] | None = None
     """The two files or folders that the user named; None for a manifest."""
+    left_out: tuple[str, ...] = ()
+    """Files that are no images."""
     shard: Shard | None = None
     """Which part of the pairs these are; None for all."""
 
@@ -61,9 +60,7 @@ class Source:
         return replace(settings, references=references, candidates=candidates, shard=self.shard)
 
 
-def source_of(
-    reference: Path | None, candidate: Path | None, manifest: str | None, talk: Talk
-) -> Source:
+def source_of(reference: Path | None, candidate: Path | None, manifest: str | None) -> Source:
     """The pairs two paths or a manifest stand for; PerceptError if they stand for none."""
     if manifest is not None:
         if reference or candidate:
@@ -76,10 +73,10 @@ def source_of(
     pairs, skipped = pairs_of(reference, candidate)
     many = candidate.is_dir()
     one_reference = many and reference.is_file()
-    return _listed(reference, candidate, pairs, skipped, talk, one_reference=one_reference)
+    return _listed(reference, candidate, pairs, skipped, one_reference=one_reference)
 
 
-def checked_source(baseline: Path, candidate: Path, talk: Talk) -> Source:
+def checked_source(baseline: Path, candidate: Path) -> Source:
     """What a check compares; PerceptError if there is nothing."""
     if candidate.is_dir() and not baseline.exists():
         raise PerceptError(
@@ -93,7 +90,7 @@ def checked_source(baseline: Path, candidate: Path, talk: Talk) -> Source:
             gone = Pair(baseline, None, candidate.name)
             return Source([gone], 1, single=True, inputs=(baseline, candidate))
     pairs, skipped = checked_pairs(baseline, candidate)
-    return _listed(baseline, candidate, pairs, skipped, talk)
+    return _listed(baseline, candidate, pairs, skipped)
 
 
 def _listed(
@@ -101,16 +98,14 @@ def _listed(
     candidate: Path,
     pairs: list[Pair],
     skipped: list[str],
-    talk: Talk,
     *,
     one_reference: bool = False,
 ) -> Source:
-    if skipped:
-        named = ", ".join(skipped[:NAMED]) + (", …" if len(skipped) > NAMED else "")
-        talk.note(f"{len(skipped)} file(s) are no images and were left out: {named}")
+    left_out = tuple(dict.fromkeys(skipped))
     if not pairs:
+        others = f"; {left_out_words(left_out)}" if left_out else ""
         raise PerceptError(
-            f"nothing to compare: no images in {shown(reference)} and {shown(candidate)}"
+            f"nothing to compare: no images in {shown(reference)} and {shown(candidate)}{others}"
         )
     # Those of a single image stand beside it; those of a folder are in it.
     variants = [] if candidate.is_dir() else [pair.reference for pair in pairs if pair.reference]
@@ -121,6 +116,7 @@ def _listed(
         one_reference=one_reference,
         inputs=(reference, candidate, *variants),
         named=(reference, candidate),
+        left_out=left_out,
     )
 
 

@@ -8,6 +8,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +25,12 @@ UNFINISHED = ".percept-"
 ABANDONED = 3600.0
 """Seconds after which an unfinished file is one that a killed process left."""
 
-Action = Literal["added", "updated", "removed", "unchanged", "error"]
+Action = Literal["added", "updated", "removed", "unchanged", "left out", "error"]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one baseline."""
+    """What becomes of one baseline, or is not made one: a file that is no image is left out."""
 
     action: Action
     baseline: Path
@@ -60,33 +61,44 @@ class Approval:
         if not self.candidate.exists():
             raise PerceptError(f"{shown(self.candidate)}: no such file or folder: check the path")
         groups: dict[str, list[Pair]] = {}
-        for pair in self._pairs():
+        pairs, others = self._pairs()
+        for pair in pairs:
             groups.setdefault(pair.name, []).append(pair)
         for glob in self.globs:
             if not any(matches(name, glob) for name in groups):
                 raise PerceptError(f"no image matches {glob!r}: give globs such as 'home*.png'")
         if not any(pair.candidate for group in groups.values() for pair in group):
             raise PerceptError(f"{shown(self.candidate)}: no candidates: nothing to approve")
-        return list(self._chosen(groups))
+        left_out = [name for name in others if self._chooses(name)]
+        chosen = {name: group for name, group in groups.items() if self._chooses(name)}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            changes = pool.map(self._changes, chosen, chosen.values())
+            made = [change for several in changes for change in several]
+        return made + [
+            Change("left out", self.baseline / name, self.candidate / name) for name in left_out
+        ]
 
-    def _pairs(self) -> list[Pair]:
+    def _pairs(self) -> tuple[list[Pair], list[str]]:
+        """Pairs, and the names of those files among the candidates that are no images."""
         if self.candidate.is_dir() and not self.baseline.exists():
-            everything, _ = pairs_of(self.candidate, self.candidate)
-            return [replace(pair, reference=None) for pair in everything]
-        return checked_pairs(self.baseline, self.candidate)[0]
+            everything, others = pairs_of(self.candidate, self.candidate)
+            pairs = [replace(pair, reference=None) for pair in everything]
+        else:
+            pairs, others = checked_pairs(self.baseline, self.candidate)
+        below = [path for path in map(Path, others) if self.candidate in path.parents]
+        return pairs, list(dict.fromkeys(str(path.relative_to(self.candidate)) for path in below))
 
-    def _chosen(self, groups: dict[str, list[Pair]]) -> Iterator[Change]:
-        for name, group in groups.items():
-            if self.globs and not any(matches(name, glob) for glob in self.globs):
-                continue
-            candidate = group[0].candidate
-            if candidate:
-                change = self._change(name, group, candidate)
-                yield change
-                if change.action in ("added", "updated") and self.variant is None:
-                    yield from _replaced(change.baseline, group)
-            elif self.prune:
-                yield from (Change("removed", pair.reference) for pair in group if pair.reference)
+    def _chooses(self, name: str) -> bool:
+        return not self.globs or any(matches(name, glob) for glob in self.globs)
+
+    def _changes(self, name: str, group: list[Pair]) -> list[Change]:
+        candidate = group[0].candidate
+        if candidate:
+            change = self._change(name, group, candidate)
+            accepted = change.action in ("added", "updated") and self.variant is None
+            return [change, *(_replaced(change.baseline, group) if accepted else ())]
+        references = (pair.reference for pair in group if self.prune)
+        return [Change("removed", reference) for reference in references if reference]
 
     def _change(self, name: str, group: list[Pair], candidate: Path) -> Change:
         target = self.baseline / name if self.candidate.is_dir() else self.baseline
@@ -95,8 +107,10 @@ class Approval:
         elif group[0].error:
             return Change("error", target, candidate, group[0].error)
         try:
-            size_of(read_bytes(candidate), shown(candidate), self.max_pixels)
-            if any(p.reference and _equal(p.reference, candidate) for p in group):
+            content = read_bytes(candidate)
+            equal = any(p.reference and _equal(p.reference, candidate) for p in group)
+            size_of(content, shown(candidate), self.max_pixels, decode=not equal)
+            if equal:
                 return Change("unchanged", target, candidate)
         except PerceptError as error:
             return Change("error", target, candidate, str(error))

@@ -131,6 +131,8 @@ def _settings(ordered: Sequence[Saved]) -> Settings:
 def _summary(ordered: Sequence[Saved], results: Sequence[Result]) -> Summary:
     summary = Summary.over(results)
     summary.complete = all(saved.summary.complete for saved in ordered)
+    left_out = (file for saved in ordered for file in saved.summary.left_out)
+    summary.left_out = tuple(dict.fromkeys(left_out))
     if any(saved.summary.verdict for saved in ordered):
         summary.verdict = verdict(summary, sum(bool(result.failures) for result in results))
     return summary

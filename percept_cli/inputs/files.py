@@ -1,4 +1,4 @@
-"""An image file's bytes and what its header says; nothing here decodes, or needs numpy."""
+"""An image file's bytes, what its header says, and whether it decodes; without numpy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from stat import S_ISDIR, S_ISREG
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from percept_cli.errors import PerceptError, shown
+from percept_cli.inputs.intact import surely_decodes
+from percept_cli.inputs.kinds import FIRST, plugin_for
 
 
 def read_bytes(path: Path) -> bytes:
@@ -42,7 +44,9 @@ def read_bytes(path: Path) -> bytes:
 def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
     """The image with its header read; PerceptError if it is none or has too many pixels."""
     try:
-        image = Image.open(io.BytesIO(content))
+        image = _identified(content, name)
+    except PerceptError:
+        raise
     except UnidentifiedImageError as error:
         raise PerceptError(f"{name}: not an image of a kind Pillow reads: convert it") from error
     except Image.DecompressionBombError as error:
@@ -55,17 +59,47 @@ def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
     return image
 
 
-def size_of(content: bytes, name: str, max_pixels: int) -> tuple[int, int]:
-    """Width and height as shown, without decoding; PerceptError where the file's sums are wrong."""
+def _identified(content: bytes, name: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        plugin = plugin_for(content[:FIRST])
+        if plugin is None:
+            raise
+        plugin.teach(name)
+        return Image.open(io.BytesIO(content))
+
+
+def size_of(content: bytes, name: str, max_pixels: int, *, decode: bool = False) -> tuple[int, int]:
+    """Width and height as shown; PerceptError for a file of which a frame does not decode.
+
+    With `decode` all frames are decoded, else only where a look at the file does not tell.
+    """
     image = opened(content, name, max_pixels)
     try:
-        image.verify()
+        decode = decode or not surely_decodes(content, image.format)
+        if decode:
+            image.load()
         # To look for EXIF at the end of a PNG file would mean to decode it.
         turnable = image.format != "PNG" or "exif" in image.info
-        turned = turnable and orientation(Image.open(io.BytesIO(content))) > 4
+        width, height = image.size
+        turned = turnable and orientation(image) > 4
+        if decode:
+            _decode_others(image, name, max_pixels)
+    except PerceptError:
+        raise
+    except MemoryError as error:
+        raise PerceptError(f"{name}: not enough memory to decode it: free some") from error
     except Exception as error:  # As above.
         raise _damaged(name, error) from error
-    return (image.height, image.width) if turned else image.size
+    return (height, width) if turned else (width, height)
+
+
+def _decode_others(image: Image.Image, name: str, max_pixels: int) -> None:
+    """Decode all frames after the first."""
+    for number in range(2, frames_of(image, name) + 1):
+        seek(image, number, name, max_pixels)
+        image.load()
 
 
 def frames_of(image: Image.Image, name: str) -> int:
@@ -74,7 +108,7 @@ def frames_of(image: Image.Image, name: str) -> int:
     if image.format in ("PSD", "MIC"):
         return 1
     try:
-        return image.n_frames if getattr(image, "is_animated", False) else 1
+        return getattr(image, "n_frames", 1)
     except Exception as error:  # As above.
         raise _damaged(name, error) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from percept_cli.errors import PerceptError
+from percept_cli.inputs.colour import Profile, in_srgb, is_srgb, profile_of
 from percept_cli.inputs.files import background_colour, check_pixels, orientation, reason_of
 
 if "PILLOW_BLOCK_SIZE" not in os.environ:
@@ -110,8 +110,8 @@ def from_array(source: ArrayLike, name: str, max_pixels: int) -> Picture:
     if not np.issubdtype(array.dtype, np.floating):
         raise PerceptError(f"{name}: dtype {array.dtype}: give uint8 in 0..255 or float in 0..1")
     if not (array.min() >= 0 and array.max() <= 1):
-        if not np.isfinite(array).all():
-            raise PerceptError(f"{name}: float values that are not finite: replace them")
+        if words := _not_finite(array):
+            raise PerceptError(f"{name}: {words}: replace them")
         raise PerceptError(f"{name}: float values outside 0..1: scale them by their range")
     array = array.astype(np.float32)
     if array.ndim == 2:
@@ -122,7 +122,7 @@ def from_array(source: ArrayLike, name: str, max_pixels: int) -> Picture:
 
 
 def _looks(image: Image.Image) -> Picture:
-    notes = []
+    profile, notes = profile_of(image)
     stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
     if re.search(r";16|\b65535\b", stored) and image.mode in ("RGB", "RGBA", "CMYK"):
         notes.append("16-bit colour read with 8 bits")
@@ -131,11 +131,11 @@ def _looks(image: Image.Image) -> Picture:
     image.load()
     # Neither this nor converting copies what is fine as it is: large images are large.
     turned = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
-    profile = image.info.get("icc_profile")
     if turned.mode == "F" or turned.mode.startswith("I"):
-        for key, what in (("icc_profile", "ICC profile"), ("transparency", "transparency")):
-            if key in image.info:
-                notes.append(f"{what} of deep grey ignored")
+        if profile and not is_srgb(profile):
+            notes.append(f"{profile.name} of deep grey ignored")
+        if "transparency" in image.info:
+            notes.append("transparency of deep grey ignored")
         deep = _deep(turned)
         return replace(deep, notes=(*notes, *deep.notes))
     picture = _of_8_bits(turned, profile)
@@ -149,6 +149,8 @@ def _deep(image: Image.Image) -> Picture:
     spans = (1, 255) if image.mode == "F" else (65535,)
     span = next((span for span in spans if low >= 0 and high <= span), None)
     if span is None:
+        if words := _not_finite(values):
+            raise PerceptError(f"{words}: replace them")
         ranges = " or ".join(f"0..{span}" for span in spans)
         raise PerceptError(f"values from {low:g} to {high:g}: save them as {ranges}")
     pixels = _grey((values / span).astype(np.float32))
@@ -156,11 +158,18 @@ def _deep(image: Image.Image) -> Picture:
     return Picture(pixels, (f"grey values scaled from 0..{span}",), guessed)
 
 
+def _not_finite(values: NDArray[Any]) -> str:
+    """How many of the values are NaN or infinite; empty if none is."""
+    counts = ((np.isnan(values).sum(), "NaN"), (np.isinf(values).sum(), "infinite"))
+    words = " and ".join(f"{count} {what}" for count, what in counts if count)
+    return f"{words} of {values.size} values" if words else ""
+
+
 def _grey(values: NDArray[np.float32]) -> Pixels:
     return np.repeat(values[..., None], 3, axis=2)
 
 
-def _of_8_bits(image: Image.Image, profile: bytes | None) -> Picture:
+def _of_8_bits(image: Image.Image, profile: Profile | None) -> Picture:
     """Up to 8 bits per channel: colours in sRGB, and what of them is transparent."""
     notes = []
     alpha = None
@@ -175,7 +184,7 @@ def _of_8_bits(image: Image.Image, profile: bytes | None) -> Picture:
             image = whole.convert("L" if image.mode == "LA" else "RGB")
         del whole
     if profile:
-        image, note = _in_srgb(image, profile)
+        image, note = in_srgb(image, profile)
         notes += note
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         notes.append(f"{image.mode} converted to RGB")
@@ -200,26 +209,11 @@ def _composited(pixels: Pixels, alpha: NDArray[Any], behind: tuple[int, ...]) ->
     """H×W×3 under an H×W alpha, on a colour in 0..255."""
     if pixels.dtype != np.uint8:
         opacity = alpha[..., None]
-        return pixels * opacity + np.array(behind, np.float32) / 255 * (1 - opacity)
+        below = np.array(behind, np.float32) / 255 * (1 - opacity)
+        return np.asarray(pixels * opacity + below)
     composited, rows = np.empty_like(pixels), -(-STRIP_PIXELS // pixels.shape[1])
     for top in range(0, len(pixels), rows):
         strip, mask = (Image.fromarray(x[top : top + rows]) for x in (pixels, alpha))
-        below = Image.new("RGB", strip.size, behind)
-        composited[top : top + rows] = np.asarray(Image.composite(strip, below, mask))
+        whole = Image.composite(strip, Image.new("RGB", strip.size, behind), mask)
+        composited[top : top + rows] = np.asarray(whole)
     return composited
-
-
-def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:
-    from PIL import ImageCms
-
-    try:
-        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        name = ImageCms.getProfileDescription(embedded).strip()
-        if re.match(r"sRGB\b(?!.*gr[ae]y)", name, re.IGNORECASE):
-            return image, []
-        srgb = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        return image, [f"ICC profile ignored ({reason_of(error)})"]
-    assert converted is not None
-    return converted, [f"ICC profile {name} converted to sRGB"]

@@ -10,15 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from PIL import Image
-
 from percept_cli.errors import PerceptError, shown
-
-NOT_DECODED = {
-    *(".bufr", ".grib", ".h5", ".hdf", ".mpeg", ".mpg"),
-    *(".emf", ".eps", ".ps", ".wmf"),
-}
-"""Endings Pillow lists without a decoder of its own."""
+from percept_cli.inputs.kinds import holds_image, readable
 
 
 @dataclass(frozen=True)
@@ -34,7 +27,7 @@ class Pair:
 
 
 def pairs_of(reference: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
-    """Pairs of two paths in the order of their names, and files passed over as no images.
+    """Pairs of two paths in the order of their names, and files left out as no images.
 
     Raises PerceptError for a folder against something that is neither a file nor a folder.
     """
@@ -84,19 +77,10 @@ def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
     return stems
 
 
-def readable(name: str) -> bool:
-    """Whether Pillow reads files of such a name."""
-    Image.preinit()
-    ending = os.path.splitext(name)[1].lower()
-    if ending not in Image.EXTENSION:
-        Image.init()  # All of Pillow's formats take longer to load than a small folder to read.
-    return Image.EXTENSION.get(ending) in Image.OPEN and ending not in NOT_DECODED
-
-
 def _images_below(folder: Path) -> tuple[set[str], list[str]]:
     """Relative paths of a folder's images, and the other files; hidden files are not looked at."""
     names = list(_files(folder, "", frozenset()))
-    images = {name for name in names if readable(name)}
+    images = {name for name in names if readable(name) or holds_image(folder / name)}
     others = [shown(folder / name) for name in names if name not in images]
     return images, sorted(others)
 

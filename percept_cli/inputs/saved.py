@@ -45,6 +45,7 @@ def read_saved(file: Path) -> Saved:
         results = tuple(_beside(file, Result.of(pair)) for pair in document["pairs"])
         summary = Summary.over(results)
         summary.complete = document["summary"]["complete"]
+        summary.left_out = tuple(document["summary"].get("left_out", ()))
         summary.verdict = document["summary"]["verdict"]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise PerceptError(
@@ -66,7 +67,7 @@ def _document(text: str) -> dict[str, Any]:
 def _beside(file: Path, result: Result) -> Result:
     """The result with its files found from here, or else from where its JSON file lies."""
     names = ("reference", "candidate", "heatmap", "overlay")
-    moved = {name: _moved(file, getattr(result, name)) for name in names}
+    moved: dict[str, Any] = {name: _moved(file, getattr(result, name)) for name in names}
     frames = tuple(replace(f, overlay=_moved(file, f.overlay)) for f in result.frames)
     return replace(result, frames=frames, **moved)
 

@@ -50,6 +50,8 @@ class JUnitWriter:
         ElementTree.SubElement(
             properties, "property", name="settings", value=_clean(settings_line(self._settings()))
         )
+        for file in summary.left_out:
+            ElementTree.SubElement(properties, "property", name="left out", value=_clean(file))
         self._suite.insert(0, properties)
         suites = ElementTree.Element("testsuites", self._suite.attrib)
         suites.append(self._suite)

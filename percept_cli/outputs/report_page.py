@@ -43,6 +43,7 @@ def page_of(
         summary=summary,
         summary_line=summary_line(summary),
         settings=_settings(settings),
+        left_out=[one_line(file) for file in summary.left_out],
         settings_line=settings_line(settings),
         title=_title(settings),
         layers=settings.layers,

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console, plain_table
-from percept_cli.outputs.words import figure, places_of, settings_line, summary_line
+from percept_cli.outputs.words import figure, left_out_words, places_of, settings_line, summary_line
 from percept_cli.results import Result, Settings, Summary
 
 WORST = "bold red"
@@ -40,6 +40,8 @@ class TableWriter:
         shown = self._results[: self._limit or None]
         if len(self._results) == 1:
             self._print(_block(self._results[0], settings))
+            if summary.left_out:
+                self._print(Text(left_out_words(summary.left_out)))
         elif shown:
             self._print(self._table(shown, settings))
             if left := len(self._results) - len(shown):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from percept_cli.errors import one_line
 from percept_cli.results import STATUSES, Result, Settings, Summary
+
+MOST_NAMED = 3
+"""Files named in the words about those that were left out."""
 
 
 def figure(value: float | None) -> str:
@@ -31,7 +35,19 @@ def summary_line(summary: Summary) -> str:
     if summary.mean_total is not None:
         line += f"; total: mean {figure(summary.mean_total)}, max {figure(summary.max_total)}"
         line += f"; peak: max {figure(summary.max_peak)}"
-    return line if summary.complete else f"{line} (interrupted)"
+    line = line if summary.complete else f"{line} (interrupted)"
+    return f"{line}; {left_out_words(summary.left_out)}" if summary.left_out else line
+
+
+def left_out_words(files: Sequence[str]) -> str:
+    """How many files are no images, and the first of their names."""
+    count = (
+        "1 file is no image and was"
+        if len(files) == 1
+        else f"{len(files)} files are no images and were"
+    )
+    named = ", ".join(map(one_line, files[:MOST_NAMED]))
+    return f"{count} left out: {named}{', …' if len(files) > MOST_NAMED else ''}"
 
 
 def settings_line(settings: Settings) -> str:

@@ -23,6 +23,7 @@ def folders(tmp_path: Path) -> None:
         shutil.copy(SAMPLES / "edit-2" / name, new)
     shutil.copy(SAMPLES / "shift-1/dashboard.png", base / "dashboard~mac.png")
     (new / "chelsea.png").unlink()
+    (new / "notes.txt").write_text("no image")
     shutil.copy(base / "coffee.png", new / "unseen.png")
     (tmp_path / "percept.toml").write_text('[images."art*"]\npeak-threshold = 5\n')
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import pytest
 from conftest import SAMPLES, clean_environment
+from PIL import Image
 
 from percept_cli.errors import OutputError, PerceptError
 from percept_cli.gate.approve import ABANDONED, Approval, Change, carry_out
@@ -86,6 +90,78 @@ def test_what_is_no_sound_image_is_not_accepted(tmp_path: Path) -> None:
     (candidate / "chelsea.png").write_bytes((CHANGED / "chelsea.png").read_bytes())
     assert approve(baseline, candidate) == {"chelsea.png": "updated", "coffee.png": "error"}
     assert (baseline / "coffee.png").read_bytes() == (REFERENCES / "coffee.png").read_bytes()
+
+
+SAVED: dict[str, tuple[str, dict[str, Any]]] = {
+    "a.png": ("PNG", {}),
+    "a.jpg": ("JPEG", {}),
+    "b.jpg": ("JPEG", {"progressive": True}),
+    "a.gif": ("GIF", {}),
+    "b.gif": ("GIF", {"save_all": True}),
+    "a.bmp": ("BMP", {}),
+    "a.tiff": ("TIFF", {}),
+    "b.tiff": ("TIFF", {"save_all": True}),
+    "c.tiff": ("TIFF", {"compression": "tiff_lzw"}),
+    "a.webp": ("WEBP", {}),
+    "b.webp": ("WEBP", {"save_all": True}),
+    "a.mpo": ("MPO", {"save_all": True}),
+    "a.ppm": ("PPM", {}),
+}
+
+
+def decodes(content: bytes) -> bool:
+    """Whether Pillow decodes every frame that the file says it has."""
+    try:
+        image = Image.open(io.BytesIO(content))
+        for frame in range(getattr(image, "n_frames", 1)):
+            image.seek(frame)
+            image.load()
+    except Exception:
+        return False
+    return True
+
+
+@pytest.mark.filterwarnings("ignore:::PIL")  # Of damage.
+@pytest.mark.parametrize("name", SAVED)
+def test_what_is_cut_off_anywhere_is_accepted_exactly_where_it_decodes(
+    tmp_path: Path, name: str
+) -> None:
+    """Even where the baseline is of the same bytes already."""
+    with Image.open(REFERENCES / "coffee.png") as image:
+        frames = [image.convert("RGB").resize((64, 48)).rotate(turn) for turn in (0, 180)]
+    kind, options = SAVED[name]
+    if "save_all" in options:
+        options = options | {"append_images": frames[1:]}
+    stream = io.BytesIO()
+    frames[0].save(stream, kind, **options)
+    baseline, equal, candidate = (tmp_path / folder for folder in ("b", "e", "c"))
+    sound, suffix = {}, Path(name).suffix
+    for folder in (equal, candidate):
+        folder.mkdir()
+        for part in range(1, 21):
+            piece = stream.getvalue()[: len(stream.getvalue()) * part // 20]
+            (folder / f"{part}{suffix}").write_bytes(piece)
+            sound[f"{part}{suffix}"] = decodes(piece)
+    assert approve(baseline, candidate) == {
+        file: "added" if decoded else "error" for file, decoded in sound.items()
+    }
+    assert {path.name for path in baseline.iterdir()} == {f for f, good in sound.items() if good}
+    assert approve(equal, candidate) == {
+        file: "unchanged" if decoded else "error" for file, decoded in sound.items()
+    }
+    assert True in sound.values() and False in sound.values()
+
+
+def test_chunks_that_are_whole_but_no_picture_are_not_accepted(tmp_path: Path) -> None:
+    """Their checksums are right: that half the data are gone only decoding tells."""
+    content = (REFERENCES / "coffee.png").read_bytes()
+    at = content.index(b"IDAT") - 4
+    length = int.from_bytes(content[at : at + 4], "big") // 2
+    half = b"IDAT" + content[at + 8 : at + 8 + length]
+    chunk = length.to_bytes(4, "big") + half + crc32(half).to_bytes(4, "big")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/a.png").write_bytes(content[:at] + chunk + content[-12:])
+    assert approve(tmp_path / "b", tmp_path / "c") == {"a.png": "error"}
 
 
 def test_nothing_to_approve_is_an_error(tmp_path: Path) -> None:

@@ -136,6 +136,12 @@ def test_rows_say_what_the_document_says() -> None:
             f"{r['x']},{r['y']},{r['width']},{r['height']}={r['peak']}" for r in pair["regions"]
         ]
         assert row["regions"] == "; ".join(regions)
+        assert (row["shown_on"], row["frame"]) == (
+            pair["background"] or "", str(pair["frame"] or "")
+        )
+        frames = (f"{f['number']}={f['total'] if f['peak'] is None else f['peak']}"
+                  for f in pair["frames"])
+        assert row["frames"] == "; ".join(frames)
         limits = pair["thresholds"] or {"peak": None, "total": None, "layers": {}}
         for column, kind in (("peak_threshold", "peak"), ("threshold", "total")):
             assert row[column] == str(limits[kind] or "")
@@ -152,6 +158,8 @@ def test_rows_say_what_the_document_says() -> None:
                 assert scale == value or not used
             elif name == "floor":
                 assert row["most_floor"] == str(value)
+            elif name == "frame":
+                assert row["only_frame"] == str(value or "")
             elif name == "ignore":
                 assert row[name] == "; ".join(value)
             elif name == "shard":

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import percept_cli
+from percept_cli.errors import PerceptError, ShapesDiffer
+from percept_cli.results import Result
+
+LOGO = (slice(20, 44), slice(16, 48))
+
+
+def transparent(colour: tuple[int, int, int], opacity: int, hidden: int = 0) -> Image.Image:
+    """A logo on transparency, under which another colour may hide."""
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    pixels[..., :3] = hidden
+    pixels[LOGO] = *colour, opacity
+    return Image.fromarray(pixels)
+
+
+def as_palette(image: Image.Image) -> Image.Image:
+    """With transparency as PNG's tRNS has it."""
+    opaque = np.asarray(image)[..., 3] > 127
+    palette = Image.new("P", image.size, 0)
+    palette.putpalette([0, 0, 0, *image.getpixel((30, 30))[:3]])
+    palette.paste(1, mask=Image.fromarray(opaque))
+    palette.info["transparency"] = 0
+    return palette
+
+
+FORMS: dict[str, Callable[[Image.Image], Any]] = {
+    "RGBA": lambda image: image,
+    "LA": lambda image: image.convert("LA"),
+    "P": as_palette,
+    "bytes": np.asarray,
+    "floats": lambda image: np.asarray(image) / 255.0,
+}
+
+
+def compared(one: Any, other: Any, **options: Any) -> Result:
+    chosen = {"preset": "rendering", "resize": "none", **options}
+    result = percept_cli.compare(one, other, **chosen)
+    swapped = percept_cli.compare(other, one, **chosen)
+    assert (result.peak, result.total) == (swapped.peak, swapped.total)
+    return result
+
+
+@pytest.mark.parametrize(("form", "colour"), list(product(FORMS, ("white", "black", "grey"))))
+def test_a_logo_that_vanishes_is_seen_whatever_its_colour(form: str, colour: str) -> None:
+    level = {"white": 255, "black": 0, "grey": 128}[colour]
+    there, gone = transparent((level,) * 3, 255), transparent((0, 0, 0), 0)
+    make = FORMS[form]
+    # With no opaque pixel left a palette would be empty: it keeps a corner.
+    corner = [image.copy() for image in (there, gone)]
+    for image in corner:
+        image.putpixel((0, 0), (level, level, level, 255))
+    result = compared(*map(make, corner))
+    assert result.status == "compared" and result.peak and result.peak > 0.25
+    assert result.background == ("black" if colour == "white" else "white")
+    assert "transparency composited on white and on black" in result.notes
+
+
+@pytest.mark.parametrize("form", ["RGBA", "LA", "bytes", "floats"])
+def test_a_logo_that_lost_its_transparency_is_seen(form: str) -> None:
+    logo = transparent((255, 255, 255), 255)
+    on_white = Image.alpha_composite(Image.new("RGBA", logo.size, "white"), logo)
+    result = compared(*map(FORMS[form], (logo, on_white)))
+    assert result.peak and result.peak > 0.25 and result.background == "black"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_colour_hidden_under_full_transparency_counts_for_nothing(form: str) -> None:
+    make = FORMS[form]
+    one, other = transparent((9, 9, 9), 255, hidden=0), transparent((9, 9, 9), 255, hidden=200)
+    result = compared(make(one), make(other))
+    assert result.status == "identical"
+
+
+@pytest.mark.parametrize("background", ["white", "#ffffff", "rgb(255,255,255)"])
+def test_a_named_background_may_hide_a_change_but_does_not_make_it_identical(
+    background: str,
+) -> None:
+    there, gone = transparent((255, 255, 255), 255), transparent((255, 255, 255), 0)
+    result = compared(there, gone, background=background)
+    assert (result.status, result.total, result.peak) == ("compared", 0, 0)
+    assert f"they differ in what {background} behind transparent pixels hides" in result.notes
+    assert compared(there, gone, background=f"{background},#102030").peak
+
+
+def test_a_background_is_named_once_only() -> None:
+    with pytest.raises(PerceptError, match="background white is named twice"):
+        percept_cli.compare("a", "b", background="white,black,white")
+
+
+SOME = [Image.new("RGB", (64, 64), (value, value, value)) for value in (10, 90, 200)]
+OTHERS = [Image.new("RGB", (64, 64), (value, value, value)) for value in (10, 140, 190)]
+
+ANIMATED = {
+    "gif": {},
+    "png": {},
+    "webp": {"lossless": True},
+    "tiff": {},
+    "mpo": {"quality": 95},
+}
+
+
+def written(frames: list[Image.Image], file: Path) -> Path:
+    options = ANIMATED[file.suffix[1:]]
+    frames[0].save(file, save_all=True, append_images=frames[1:], **options)
+    return file
+
+
+@pytest.fixture(params=ANIMATED)
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
+    return tuple(
+        written(frames, tmp_path / f"{name}.{request.param}")
+        for name, frames in (("a", SOME), ("b", OTHERS))
+    )
+
+
+def test_the_worst_frame_is_the_result(files: tuple[Path, Path]) -> None:
+    result = compared(*files)
+    assert result.frame == 2 and [frame.number for frame in result.frames][-2:] == [2, 3]
+    assert result.peak == max(frame.peak for frame in result.frames if frame.peak is not None)
+    stills = percept_cli.compare(files[0], files[1], preset="rendering", frame=2)
+    assert (stills.peak, stills.total, stills.frame) == (result.peak, result.total, 2)
+
+
+def test_frames_that_one_does_not_have_are_an_error(files: tuple[Path, Path]) -> None:
+    fewer = written(OTHERS[:2], files[1].with_name(f"c{files[1].suffix}"))
+    with pytest.raises(ShapesDiffer, match="frames differ: reference 3, candidate 2"):
+        percept_cli.compare(files[0], fewer)
+    with pytest.raises(PerceptError, match="no frame 3 to compare: reference 3, candidate 2"):
+        percept_cli.compare(files[0], fewer, frame=3)
+    assert percept_cli.compare(files[0], fewer, frame=2).total
+
+
+def test_equal_frames_in_other_files_are_identical(tmp_path: Path) -> None:
+    one, other = written(SOME, tmp_path / "a.gif"), written(SOME, tmp_path / "b.tiff")
+    result = compared(one, other)
+    assert result.status == "identical" and result.notes == ("0 of 3 frames differ",)
+
+
+def test_a_frame_that_is_damaged_is_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
+    one = written([Image.fromarray(x) for x in noise], tmp_path / "a.tiff")
+    cut = tmp_path / "b.tiff"
+    content = bytearray(one.read_bytes())
+    with Image.open(one) as image:
+        image.seek(1)
+        image.load()
+        offset = image.tag_v2[273][0]
+        content[:8] = content[:8]
+    cut.write_bytes(bytes(content[: offset + 100]))
+    with pytest.raises(PerceptError, match=r"b\.tiff.*damaged image"):
+        percept_cli.compare(one, cut)

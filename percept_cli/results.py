@@ -108,6 +108,8 @@ class Result:
     """The heat map's file."""
     overlay: str | None = None
     """File of the map alone, to lay over the candidate; made with a report."""
+    peak_parts: Mapping[str, float] = field(default_factory=dict)
+    """What each layer, and `colour`, has in the cell of the peak, before the floor."""
     background: str | None = None
     """What is behind transparent pixels in the numbers here; None where nothing is transparent."""
     frame: int | None = None
@@ -139,6 +141,7 @@ class Result:
             "total": self.total,
             "peak": self.peak,
             "peak_at": list(self.peak_at) if self.peak_at else None,
+            "peak_parts": dict(self.peak_parts),
             "floor": self.floor,
             "layers": dict(self.layers),
             "regions": [vars(region) for region in self.regions],
@@ -184,6 +187,8 @@ class Settings:
     blur: float
     tolerance: int
     floor: float
+    colour: float
+    """What a change of colour counts in the map, per unit of OKLab."""
     scale: Mapping[str, float] | None
     """What each layer's features were divided by; None where no pair needed the network."""
     resize: str

@@ -45,6 +45,7 @@ def check(
     blur: shared.Blur = None,
     tolerance: shared.Tolerance = None,
     floor: shared.Floor = None,
+    colour: shared.Colour = None,
     weights: shared.Weights = "bundled",
     resize: shared.Resize = "none",
     background: shared.Background = BACKGROUND,

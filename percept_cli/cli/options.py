@@ -98,6 +98,17 @@ Floor = Annotated[
         show_default="0 for photo, 0.2 for rendering",
     ),
 ]
+Colour = Annotated[
+    float | None,
+    typer.Option(
+        envvar="PERCEPT_COLOUR",
+        metavar="WEIGHT",
+        help="What a change of colour counts in the map, per unit of OKLab: of areas, and of "
+        "strokes whose pattern stays.",
+        rich_help_panel=MEASURE,
+        show_default="0 for photo, 5 for rendering",
+    ),
+]
 Ignore = Annotated[
     list[str],
     typer.Option(

@@ -17,7 +17,7 @@ from percept_cli.results import Thresholds
 from percept_cli.scoring.options import Options
 
 THRESHOLDS = {"peak-threshold": "peak", "threshold": "total", "layer-threshold": "layers"}
-MEASURED = ("layers", "layer-weight", "distance", "raw", "blur", "tolerance", "floor")
+MEASURED = ("layers", "layer-weight", "distance", "raw", "blur", "tolerance", "floor", "colour")
 CHOICES = ("preset", *MEASURED, "background", "frame", "ignore")
 KEYS = (*CHOICES, *THRESHOLDS)
 
@@ -134,6 +134,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "blur": (NUMBER, "a number"),
     "tolerance": ((int,), "a whole number"),
     "floor": (NUMBER, "a number"),
+    "colour": (NUMBER, "a number"),
     "background": (TEXT, "a colour, or several with commas"),
     "frame": ((int,), "a whole number"),
     "ignore": ((list, str), 'a list such as ["x,y,width,height", "mask.png"]'),

@@ -44,6 +44,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "peak": result.peak,
         "peak_x": x,
         "peak_y": y,
+        "peak_parts": "; ".join(f"{name}={v!r}" for name, v in result.peak_parts.items()),
         "floor": result.floor,
         **{name: result.layers.get(name) for name in settings.layers},
         "regions": "; ".join(
@@ -73,6 +74,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "blur": settings.blur,
         "tolerance": settings.tolerance,
         "most_floor": settings.floor,
+        "colour": settings.colour,
         **{f"{name}_weight": settings.layer_weights[name] for name in settings.layers},
         **{f"{name}_scale": scale.get(name) for name in settings.layers},
         "resize": settings.resize,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 from xml.etree import ElementTree
 
-from percept_cli.outputs.words import figure, settings_line
+from percept_cli.outputs.words import figure, parts_of, settings_line
 from percept_cli.results import Result, Settings, Summary
 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -65,6 +65,8 @@ def _details(result: Result) -> str:
     lines = [f"baseline: {result.reference}", f"candidate: {result.candidate}"]
     if result.total is not None:
         lines += [f"total: {figure(result.total)}", f"peak: {figure(result.peak)}"]
+        if result.peak_parts:
+            lines += [f"peak of: {parts_of(result)}"]
         lines += [f"floor: {figure(result.floor)}"]
         lines += [f"{name}: {figure(value)}" for name, value in result.layers.items()]
     if thresholds := result.thresholds:

@@ -14,7 +14,13 @@ from rich.text import Text
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console, plain_table
-from percept_cli.outputs.words import figure, left_out_words, places_of, settings_line, summary_line
+from percept_cli.outputs.words import (
+    figure,
+    left_out_words,
+    places_of,
+    settings_line,
+    summary_line,
+)
 from percept_cli.results import Result, Settings, Summary
 
 WORST = "bold red"

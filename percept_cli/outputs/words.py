@@ -27,6 +27,12 @@ def places_of(result: Result, most: int) -> Iterator[str]:
         yield f"and at {len(result.regions) - most} more places"
 
 
+def parts_of(result: Result) -> str:
+    """What each layer, and the colour, has in the cell of the peak, the largest first."""
+    parts = sorted(result.peak_parts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {figure(value)}" for name, value in parts)
+
+
 def summary_line(summary: Summary) -> str:
     """How many pairs, of which status, how different."""
     counts = ", ".join(f"{summary.counts[s]} {s}" for s in STATUSES if summary.counts[s])
@@ -61,6 +67,7 @@ def settings_line(settings: Settings) -> str:
             *([f"blur {settings.blur:g}"] if settings.blur else ()),
             *([f"tolerance {settings.tolerance}"] if settings.tolerance else ()),
             *([f"floor {settings.floor:g}"] if settings.floor else ()),
+            *([f"colour {settings.colour:g}"] if settings.colour else ()),
             *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
             f"resize {settings.resize}",
             f"background {settings.background}",

@@ -33,6 +33,17 @@ class Part(NamedTuple):
         return x[:, :, self.rows, self.columns]
 
 
+def cells_of(start: int, length: int, ratio: int, count: int) -> tuple[slice, NDArray[np.intp]]:
+    """Which of `count` cells `length` positions from `start` on lie in, and where each begins.
+
+    A cell has `ratio` positions; the last one all those that follow.
+    """
+    first = min(start // ratio, count - 1)
+    last = min((start + length - 1) // ratio, count - 1)
+    starts = np.arange(first, last + 1) * ratio - start
+    return slice(first, last + 1), starts.clip(0)
+
+
 class Sums(Protocol):
     """Takes a layer's features and their changes, every position of the image at most once.
 
@@ -102,8 +113,9 @@ class Cells:
 
     def add_differences(self, differences: NDArray[Any], top: int, left: int) -> None:
         """Count differences, H×W, whose first position is at this row and column."""
-        rows, row_starts = self._cells(top, differences.shape[0], self._sums.shape[0])
-        columns, column_starts = self._cells(left, differences.shape[1], self._sums.shape[1])
+        height, width = differences.shape
+        rows, row_starts = cells_of(top, height, self._ratio, self._sums.shape[0])
+        columns, column_starts = cells_of(left, width, self._ratio, self._sums.shape[1])
         sums = np.add.reduceat(differences, row_starts, axis=0, dtype=np.float64)
         self._sums[rows, columns] += np.add.reduceat(sums, column_starts, axis=1)
 
@@ -120,17 +132,27 @@ class Cells:
         means /= widths
         return self._finished(means, scale)
 
-    def _cells(self, start: int, length: int, count: int) -> tuple[slice, NDArray[np.intp]]:
-        """The cells that `length` positions from `start` on lie in, and where each one begins."""
-        first = min(start // self._ratio, count - 1)
-        last = min((start + length - 1) // self._ratio, count - 1)
-        starts = np.arange(first, last + 1) * self._ratio - start
-        return slice(first, last + 1), starts.clip(0)
-
     def _finished(self, means: Grid, scale: float) -> Grid:
         """Distances in place of means."""
         means /= scale**self._distance.scale_power
         return np.sqrt(means, out=means) if self._distance.root else means
+
+
+class Colours:
+    """The largest changes of colour in the cells of the map."""
+
+    def __init__(self, cell_layer: Layer, size: tuple[int, int]) -> None:
+        self._side = cell_layer.stride
+        columns, rows = (length // cell_layer.stride for length in size)
+        self.cells: Grid = np.zeros((rows, columns))
+
+    def add(self, changes: NDArray[Any], top: int, left: int) -> None:
+        """Count changes of pixels, H×W, >= 0, the first of which is at this row and column."""
+        rows, row_starts = cells_of(top, changes.shape[0], self._side, self.cells.shape[0])
+        columns, column_starts = cells_of(left, changes.shape[1], self._side, self.cells.shape[1])
+        largest = np.maximum.reduceat(changes, row_starts, axis=0)
+        largest = np.maximum.reduceat(largest, column_starts, axis=1)
+        np.maximum(self.cells[rows, columns], largest, out=self.cells[rows, columns])
 
 
 class Gram:

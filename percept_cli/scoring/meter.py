@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from percept_cli.errors import OutOfMemory, PerceptError
-from percept_cli.inputs.images import Pixels
+from percept_cli.inputs.images import Pixels, unit_range
 from percept_cli.network.blur import blur_radius
+from percept_cli.network.colour import COLOUR_REACH, colour_change
 from percept_cli.network.differences import Memory, Window, strip_rows, tap_differences
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS, Layer
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
-from percept_cli.scoring.cells import Cells, Grid, Part, Sums, sums_for
+from percept_cli.scoring.cells import Cells, Colours, Grid, Part, Sums, sums_for
 from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic, free_bytes
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.places import everywhere
@@ -30,6 +31,7 @@ from percept_cli.scoring.regions import (
     Rectangle,
     changed_cells,
     crops,
+    grown,
     tiles_seen,
     with_changed,
 )
@@ -39,6 +41,9 @@ KEPT_BYTES = 1 << 30
 
 MOST_TOGETHER = 16
 """Most crops in a batch."""
+
+COLOUR_ROWS = 128
+"""Rows of pixels whose colours are compared together."""
 
 OUT_OF_MEMORY = (
     "out of memory",
@@ -61,6 +66,8 @@ class Measurement:
     total: float
     map: Grid | None
     """Rows × columns of cells, >= 0; None where no chosen layer has positions to compare."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """What each layer, and the colour, has in the cell of the peak; empty without a map."""
     floor: float = 0.0
     """What was subtracted from every cell."""
 
@@ -72,6 +79,7 @@ class _Pair(NamedTuple):
     other: Pixels
     changed: Blocks
     sums: dict[str, Sums]
+    colours: Colours | None
 
 
 _Job = tuple[_Pair, Crop]
@@ -156,7 +164,7 @@ class Meter:
         with exact_arithmetic(self.device):
             for batch in self._batches(jobs):
                 self._run(batch)
-        return [self._finished(pair.sums) for pair in started]
+        return [self._finished(pair.sums, pair.colours) for pair in started]
 
     def _started(self, reference: Pixels, candidate: Pixels, changed: Blocks) -> _Pair:
         height, width = reference.shape[:2]
@@ -174,7 +182,9 @@ class Meter:
         if not self._one_reference and _comes_first(candidate, reference, changed, side):
             # Whichever is named first, the same one is the base: swapping them changes nothing.
             reference, candidate = candidate, reference
-        return _Pair(reference, candidate, changed, sums)
+        layer = self.options.cell_layer
+        colours = Colours(layer, (width, height)) if self.options.colour and layer else None
+        return _Pair(reference, candidate, changed, sums, colours)
 
     def _crops(self, pair: _Pair) -> list[Crop]:
         height, width = pair.base.shape[:2]
@@ -219,6 +229,9 @@ class Meter:
         memory = self._memory(*jobs[0]) if self._is_remembered(*jobs[0]) else None
         names = self.options.layers
         tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur)
+        for pair, crop in jobs:
+            if pair.colours:
+                _count_colours(pair, crop, pair.colours)
 
     def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
         """The jobs in groups that the network sees together, of one size and type of pixels."""
@@ -262,7 +275,7 @@ class Meter:
     def _images(self, parts: list[Pixels]) -> Tensor:
         return torch.from_numpy(np.stack(parts)).to(self.device).permute(0, 3, 1, 2)
 
-    def _finished(self, sums: dict[str, Sums]) -> Measurement:
+    def _finished(self, sums: dict[str, Sums], colours: Colours | None) -> Measurement:
         weights = self.options.layer_weights
         layers = {name: each.distance(self.scale[name]) for name, each in sums.items()}
         total = float(np.average(list(layers.values()), weights=list(weights.values())))
@@ -284,7 +297,34 @@ class Meter:
             grid += part
         floor = min(everywhere(grid), self.options.floor)
         grid -= floor
-        return Measurement(layers, total, np.maximum(grid, 0, out=grid), floor)
+        np.maximum(grid, 0, out=grid)
+        if colours:
+            np.maximum(grid, colours.cells * self.options.colour, out=grid)
+        at = np.unravel_index(grid.argmax(), grid.shape)
+        found = {
+            name: float(each.cell_distances(self.scale[name])[at]) for name, each in located.items()
+        }
+        if colours:
+            found["colour"] = float(colours.cells[at]) * self.options.colour
+        return Measurement(layers, total, grid, found, floor)
+
+
+def _count_colours(pair: _Pair, crop: Crop, colours: Colours) -> None:
+    """Count how colours changed where a crop owns pixels that see a change, in strips."""
+    height, width = pair.base.shape[:2]
+    around = grown(crop.changed or crop.own, COLOUR_REACH, (width, height))
+    own = around.within(crop.own)
+    for top in range(own.top, own.bottom, COLOUR_ROWS):
+        part = Rectangle(own.left, top, own.right, min(top + COLOUR_ROWS, own.bottom))
+        seen = grown(part, COLOUR_REACH, (width, height))
+        images = (
+            torch.from_numpy(unit_range(_cut(x, seen))).permute(2, 0, 1)[None]
+            for x in (pair.base, pair.other)
+        )
+        changes = colour_change(*images)[0].numpy()
+        rows = slice(top - seen.top, part.bottom - seen.top)
+        columns = slice(part.left - seen.left, part.right - seen.left)
+        colours.add(changes[rows, columns], top, part.left)
 
 
 class _Around:

@@ -12,6 +12,7 @@ from percept_cli.inputs.files import backgrounds_of
 from percept_cli.inputs.ignore import region_of
 from percept_cli.network import layers
 from percept_cli.network.blur import blur_radius
+from percept_cli.network.colour import COLOUR_REACH
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import Layer
 from percept_cli.network.weights import check_available
@@ -21,7 +22,7 @@ PRECISIONS = ("fp32", "bf16")
 MAX_PIXELS = 200_000_000
 BACKGROUND = "white,black"
 """On one of them any colour shows."""
-CHOSEN = ("layers", "layer_weights", "distance", "blur", "tolerance", "floor")
+CHOSEN = ("layers", "layer_weights", "distance", "blur", "tolerance", "floor", "colour")
 """What a preset chooses."""
 
 MOST_BLUR = 32
@@ -49,6 +50,8 @@ class Options:
     """Displacements forgiven in layers of stride 1 and 2, in positions."""
     floor: float = 0.0
     """Most that is subtracted from the map because the images differ by it everywhere."""
+    colour: float = 0.0
+    """What a change of colour counts in the map, per unit of OKLab."""
     weights: str = "bundled"
     resize: str = "reference"
     background: str = BACKGROUND
@@ -70,6 +73,7 @@ class Options:
             given.setdefault("layer_weights", {})
         if distance_named(given.get("distance", base.distance)).size is None:
             given.setdefault("tolerance", 0)
+            given.setdefault("colour", 0.0)
         return cls(preset=preset, **{name: getattr(base, name) for name in CHOSEN} | given)
 
     def __post_init__(self) -> None:
@@ -103,10 +107,14 @@ class Options:
             raise PerceptError(f"--tolerance {self.tolerance}: give 0 to {MOST_TOLERANCE}")
         if not 0 <= self.floor < float("inf"):
             raise PerceptError(f"--floor {self.floor:g}: give 0 or more")
-        if self.tolerance and distance_named(self.distance).size is None:
-            raise PerceptError(
-                f"--tolerance {self.tolerance}: {self.distance} has no positions: leave it at 0"
-            )
+        if not 0 <= self.colour < float("inf"):
+            raise PerceptError(f"--colour {self.colour:g}: give 0 or more")
+        for name in ("tolerance", "colour"):
+            value = getattr(self, name)
+            if value and distance_named(self.distance).size is None:
+                raise PerceptError(
+                    f"--{name} {value:g}: {self.distance} has no positions: leave it at 0"
+                )
 
     def _check_weights(self) -> None:
         check_available(self.weights)
@@ -144,6 +152,9 @@ class Options:
             around = self.tolerance_in(layer) * layer.stride
             before = max(before, layer.reach_before + around)
             after = max(after, deepest.stride - layer.stride + layer.reach_after + around)
+        if self.colour:
+            before = max(before, COLOUR_REACH)
+            after = max(after, deepest.stride - 1 + COLOUR_REACH)
         blur = blur_radius(self.blur)
         field = before + after + 2 * blur + 1
         return replace(deepest, reach_before=before + blur, receptive_field=field)

@@ -22,6 +22,7 @@ class Preset:
     blur: float = 0.0
     tolerance: int = 0
     floor: float = 0.0
+    colour: float = 0.0
 
 
 PRESETS = {
@@ -38,6 +39,7 @@ PRESETS = {
             blur=1.0,
             tolerance=1,
             floor=0.2,
+            colour=5.0,
         ),
     )
 }

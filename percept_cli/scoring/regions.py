@@ -51,6 +51,18 @@ class Rectangle:
     def pixels(self) -> int:
         return self.width * self.height
 
+    def within(self, other: Rectangle) -> Rectangle:
+        """What both have in common; empty, from its left and top on, where they have nothing."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Rectangle(left, top, max(right, left), max(bottom, top))
+
+
+def grown(part: Rectangle, by: int, size: tuple[int, int]) -> Rectangle:
+    """The rectangle with so many pixels more on each side, inside an image of that size."""
+    more = Rectangle(part.left - by, part.top - by, part.right + by, part.bottom + by)
+    return more.within(Rectangle(0, 0, *size))
+
 
 @dataclass(frozen=True)
 class Crop:

@@ -173,6 +173,7 @@ class Scorer:
             blur=options.blur,
             tolerance=options.tolerance,
             floor=options.floor,
+            colour=options.colour,
             scale=own.scale if own else None,
             resize=options.resize,
             background=options.background,
@@ -322,7 +323,14 @@ class Scorer:
             assert cell_layer is not None
             peak, at = peak_of(measured.map, cell_layer.stride)
             regions = regions_of(measured.map, cell_layer.stride, size)
-            result = replace(result, peak=peak, peak_at=at, floor=measured.floor, regions=regions)
+            result = replace(
+                result,
+                peak=peak,
+                peak_at=at,
+                peak_parts=measured.parts,
+                floor=measured.floor,
+                regions=regions,
+            )
         return Scored(result, begun.options, measured.map, view.candidate)
 
 

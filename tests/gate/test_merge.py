@@ -22,6 +22,7 @@ SETTINGS = Settings(
     blur=1.0,
     tolerance=1,
     floor=0.0,
+    colour=0.0,
     scale=None,
     resize="none",
     background="white",

@@ -37,6 +37,7 @@ SETTINGS = Settings(
     blur=0.5,
     tolerance=1,
     floor=0.25,
+    colour=5.0,
     scale={"conv1_1": 71.5, "pool2": 398.0},
     resize="reference",
     background="white",
@@ -56,7 +57,7 @@ RESULTS = (
     Result("a/1.png", "b/1.png", "compared", 0.25, 0.5, (4, 12), {"conv1_1": 0.125, "pool2": 0.3},
            (Region(0, 8, 16, 12, 0.5), Region(40, 8, 8, 8, 0.375)), 64, 48,
            ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png", floor=0.0625,
-           background="black", frame=7,
+           peak_parts={"conv1_1": 0.25, "colour": 0.5}, background="black", frame=7,
            frames=(FrameResult(7, 0.25, 0.5, (4, 12), (Region(0, 8, 16, 12, 0.5),), "o.webp"),
                    FrameResult(9, 0.125, None, None, ()))),
     Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), (), 8, 9),
@@ -136,11 +137,16 @@ def test_rows_say_what_the_document_says() -> None:
             f"{r['x']},{r['y']},{r['width']},{r['height']}={r['peak']}" for r in pair["regions"]
         ]
         assert row["regions"] == "; ".join(regions)
+        parts = (f"{name}={value}" for name, value in pair["peak_parts"].items())
+        assert row["peak_parts"] == "; ".join(parts)
         assert (row["shown_on"], row["frame"]) == (
-            pair["background"] or "", str(pair["frame"] or "")
+            pair["background"] or "",
+            str(pair["frame"] or ""),
         )
-        frames = (f"{f['number']}={f['total'] if f['peak'] is None else f['peak']}"
-                  for f in pair["frames"])
+        frames = (
+            f"{f['number']}={f['total'] if f['peak'] is None else f['peak']}"
+            for f in pair["frames"]
+        )
         assert row["frames"] == "; ".join(frames)
         limits = pair["thresholds"] or {"peak": None, "total": None, "layers": {}}
         for column, kind in (("peak_threshold", "peak"), ("threshold", "total")):

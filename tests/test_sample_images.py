@@ -33,8 +33,8 @@ def test_the_script_makes_the_files(distortion: str) -> None:
     for reference in REFERENCES:
         for strength, path in zip(STRENGTHS, candidates(reference, distortion), strict=True):
             made = np.asarray(distort(Image.open(reference), distortion, strength)).astype(int)
-            # Decoders of JPEG may differ by a level or two.
-            tolerance = 2 if path.suffix == ".jpg" else 0
+            # Decoders of JPEG may differ by a level in luma and chroma: by 1 + 1.772 in blue.
+            tolerance = 3 if path.suffix == ".jpg" else 0
             assert np.abs(made - np.asarray(Image.open(path))).max() <= tolerance
 
 

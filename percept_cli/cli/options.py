@@ -149,7 +149,7 @@ Background = Annotated[
     str,
     typer.Option(
         envvar="PERCEPT_BACKGROUND",
-        help="Colour behind transparent pixels: a name or #rrggbb. Of several, with commas between, "
+        help="Colour behind transparent pixels: a name or #rrggbb. Of several, with commas, "
         "the one counts on which the images differ most.",
         rich_help_panel=IMAGES,
     ),

@@ -102,6 +102,7 @@ def test_embedded_profile_is_converted_to_srgb(tmp_path: Path, photograph: Image
     profile = ImageCms.ImageCmsProfile(lab).tobytes()
     picture = saved(as_lab, tmp_path / "a.tiff", icc_profile=profile)
     error = np.abs(picture.pixels.astype(int) - np.asarray(photograph))
+    # Half a step of L, a and b in 8 bits moves a channel by half a level, or by one in blue.
     assert np.median(error) <= 2
     assert any("converted to sRGB" in note for note in picture.notes)
     untouched = saved(photograph, tmp_path / "b.png", icc_profile=srgb.tobytes())
@@ -137,7 +138,8 @@ def test_sixteen_bit_colour_is_read_with_a_note(tmp_path: Path) -> None:
 def test_float_images_are_scaled_by_their_range(tmp_path: Path, top: float) -> None:
     values = (np.linspace(0, 1, 64, dtype=np.float32) * np.float32(top)).reshape(8, 8)
     picture = saved(Image.fromarray(values), tmp_path / "a.tiff")
-    assert np.allclose(picture.pixels[..., 0], values / top, atol=1e-6)
+    # The range is divided away here and there: two roundings.
+    np.testing.assert_allclose(picture.pixels[..., 0], values / top, 2 * np.finfo(np.float32).eps)
 
 
 @pytest.mark.parametrize("value", [-1.0, 300.0])
@@ -180,7 +182,8 @@ def test_other_modes_become_rgb(tmp_path: Path, photograph: Image.Image, mode: s
         picture = saved(image, tmp_path / f"a.{suffix}")
     assert picture.pixels.shape == (40, 60, 3) and picture.pixels.dtype == np.uint8
     error = np.abs(picture.pixels.astype(int) - np.asarray(grey)[..., None])
-    assert np.median(error) <= 3
+    # JPEG rounds what lies at the edges; in the squares without one it keeps the level.
+    assert (np.median(error) if suffix == "jpg" else error.max()) == 0
 
 
 def test_resizing_is_antialiased() -> None:
@@ -189,7 +192,9 @@ def test_resizing_is_antialiased() -> None:
     for pixels in (stripes, stripes / np.float32(255)):
         smaller = Picture(pixels).resized((16, 16))
         middle = images.unit_range(smaller.pixels)[4:12, 4:12]
-        assert np.abs(middle - 0.5).max() < 0.05
+        # Half a level for bytes, and a rounding to float32.
+        room = 0.5 / 255 if pixels.dtype == np.uint8 else 0
+        assert np.abs(middle - 0.5).max() <= room + np.finfo(np.float32).eps
 
 
 @pytest.mark.parametrize(

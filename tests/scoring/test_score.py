@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 from PIL import Image
+from rounding import near
 
 import percept_cli
 from percept_cli.errors import OutOfMemory, PerceptError
@@ -34,7 +35,7 @@ def test_paths_images_and_arrays_give_the_same_numbers() -> None:
         for pair in ([REFERENCE, CANDIDATE], [str(REFERENCE), images[1]], images, arrays, floats)
     ]
     assert len({result.total for result in results[:4]}) == 1
-    assert results[4].total == pytest.approx(results[0].total, rel=1e-6)
+    assert results[4].total == near(results[0].total)
     assert results[0].candidate == str(CANDIDATE) and results[3].candidate is None
 
 

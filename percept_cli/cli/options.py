@@ -106,7 +106,7 @@ Colour = Annotated[
         help="What a change of colour counts in the map, per unit of OKLab: of areas, and of "
         "strokes whose pattern stays.",
         rich_help_panel=MEASURE,
-        show_default="0 for photo, 5 for rendering",
+        show_default="0 for photo, 6.5 for rendering",
     ),
 ]
 Ignore = Annotated[

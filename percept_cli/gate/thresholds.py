@@ -12,7 +12,7 @@ from percept_cli.results import Result, Thresholds
 from percept_cli.scoring.options import Options
 
 # Peaks of the preset `rendering`, from benchmarks/rendering.
-NAMED = {"strict": 0.15, "normal": 0.25, "lenient": 0.5}
+NAMED = {"strict": 0.2, "normal": 0.4, "lenient": 0.6}
 
 
 def thresholds_of(

@@ -19,14 +19,15 @@ def blur_radius(sigma: float) -> int:
 
 def blurred(images: Tensor, sigma: float) -> Tensor:
     """N×C×H×W smoothed with a standard deviation of `sigma` pixels; border pixels are repeated."""
-    import torch
     from torch.nn import functional
 
-    radius, channels = blur_radius(sigma), images.shape[1]
-    places = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    weights = (-places.square() / (2 * sigma**2)).exp()
-    kernel = (weights / weights.sum()).to(images.device, images.dtype)
-    kernel = kernel.expand(channels, 1, 1, -1)
-    around = functional.pad(images, (radius,) * 4, mode="replicate")
-    across = functional.conv2d(around, kernel, groups=channels)
-    return functional.conv2d(across, kernel.transpose(2, 3), groups=channels)
+    radius = blur_radius(sigma)
+    weights = [math.exp(-(place**2) / (2 * sigma**2)) for place in range(-radius, radius + 1)]
+    outcome = functional.pad(images, (radius,) * 4, mode="replicate")
+    for axis in (3, 2):
+        # Sums of shifted images: faster than a convolution of single channels.
+        around, length = outcome, images.shape[axis]
+        outcome = around.narrow(axis, 0, length) * (weights[0] / sum(weights))
+        for start, weight in enumerate(weights[1:], start=1):
+            outcome.add_(around.narrow(axis, start, length), alpha=weight / sum(weights))
+    return outcome

@@ -36,7 +36,7 @@ PATTERN = 3.0
 REDRAWN = 10.0
 """How many times a change of the pattern counts against one of the colour."""
 
-STROKES = 1.6
+STROKES = 1.8
 """What a change of strokes counts beside one of an area: theirs is diluted by what lies between."""
 
 FLARE = 0.004

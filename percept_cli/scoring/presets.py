@@ -39,7 +39,7 @@ PRESETS = {
             blur=1.0,
             tolerance=1,
             floor=0.2,
-            colour=5.0,
+            colour=6.5,
         ),
     )
 }

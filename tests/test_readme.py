@@ -54,6 +54,7 @@ def test_the_keys_of_single_images_are_those_the_code_knows() -> None:
     assert sentence and set(re.findall(r"`([a-z-]+)`", sentence[1])) == set(KEYS)
 
 
+@pytest.mark.numeric
 def test_the_table_of_distortions_is_true() -> None:
     rows = dict(re.findall(r"^\| (\w.*?) \| (\d\S+ \| \d\S+) \| \d\S+ \| \d", README, re.M))
     middle = len(STRENGTHS) // 2

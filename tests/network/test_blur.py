@@ -7,6 +7,8 @@ from rounding import worst
 
 from percept_cli.network.blur import blur_radius, blurred
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 2.5])
 def test_the_blur_is_a_gaussian_with_repeated_borders(sigma: float) -> None:

@@ -11,6 +11,8 @@ from torch.nn import functional
 from percept_cli.network import convolution
 from percept_cli.network.convolution import convolve, convolve_padded
 
+pytestmark = pytest.mark.numeric
+
 
 def tensors(batch: int, inputs: int, outputs: int, height: int, width: int) -> list[Tensor]:
     torch.manual_seed(0)

@@ -17,6 +17,8 @@ from percept_cli.network.layers import LAYERS, ORDER
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
 
+pytestmark = pytest.mark.numeric
+
 SPATIAL = tuple(name for name in ORDER if LAYERS[name].kind != "fc")
 
 

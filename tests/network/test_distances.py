@@ -11,6 +11,8 @@ from torch import Tensor
 from percept_cli.errors import PerceptError
 from percept_cli.network.distances import DISTANCES, Distance, distance_named
 
+pytestmark = pytest.mark.numeric
+
 RNG = np.random.default_rng(0)
 F, G = RNG.normal(size=(2, 1, 5, 6, 7))
 SIGMA = 1.7

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from percept_cli.network.pooling import pool
 
+pytestmark = pytest.mark.numeric
+
 
 def image(height: int, width: int) -> Tensor:
     torch.manual_seed(0)

@@ -10,6 +10,8 @@ from PIL import Image
 from percept_cli.network import scales, weights
 from percept_cli.network.vgg import VGG19
 
+pytestmark = pytest.mark.numeric
+
 
 def test_the_table_is_what_the_photographs_measure() -> None:
     bundled = weights.load("bundled")

@@ -23,6 +23,8 @@ from percept_cli.network.weights import (
     load,
 )
 
+pytestmark = pytest.mark.numeric
+
 
 def photograph() -> Tensor:
     with Image.open(REFERENCES[1]) as image:

@@ -8,6 +8,8 @@ from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.cells import Cells
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("layer", ["conv1_1", "conv2_1", "conv3_1", "conv4_1"])
 @pytest.mark.parametrize("size", [(8, 8), (23, 16), (61, 47)])

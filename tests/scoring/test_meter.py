@@ -50,6 +50,7 @@ def in_float64(options: Options) -> Meter:
     return meter
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_an_image_against_itself_is_exactly_zero(distance: str) -> None:
     measured = measure(REFERENCE, REFERENCE.copy(), distance=distance)
@@ -57,6 +58,7 @@ def test_an_image_against_itself_is_exactly_zero(distance: str) -> None:
     assert measured.map is None or not measured.map.any()
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_swapping_the_images_changes_nothing(distance: str) -> None:
     one = measure(REFERENCE, CANDIDATE, distance=distance)
@@ -65,6 +67,7 @@ def test_swapping_the_images_changes_nothing(distance: str) -> None:
     assert np.array_equal(one.map, other.map) if one.map is not None else other.map is None
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_a_difference_is_seen_in_every_layer(distance: str) -> None:
     measured = measure(REFERENCE, CANDIDATE, distance=distance, layers=ALL)
@@ -86,6 +89,7 @@ def test_the_map_is_where_the_difference_is(distance: str) -> None:
     assert measured.map.max() > 5 * measured.total
 
 
+@pytest.mark.numeric
 def test_map_of_one_layer_pools_to_its_distance() -> None:
     for distance in ("l2", "l1", "mse", "unit"):
         measured = measure(REFERENCE, CANDIDATE, distance=distance, layers=("conv4_1",))
@@ -96,6 +100,7 @@ def test_map_of_one_layer_pools_to_its_distance() -> None:
         assert measured.total == pytest.approx(pooled, rel=room)
 
 
+@pytest.mark.numeric
 def test_layer_weights_make_the_total() -> None:
     measured = measure(REFERENCE, CANDIDATE, layer_weights={"conv1_1": 0.0, "conv4_1": 3.0})
     by_hand = (
@@ -104,6 +109,7 @@ def test_layer_weights_make_the_total() -> None:
     assert measured.total == pytest.approx(by_hand / 5, rel=worst(4, torch.float64))
 
 
+@pytest.mark.numeric
 def test_raw_distances_are_unscaled() -> None:
     scaled, raw = measure(REFERENCE, CANDIDATE), measure(REFERENCE, CANDIDATE, raw=True)
     scale = Meter(Options()).scale
@@ -112,6 +118,7 @@ def test_raw_distances_are_unscaled() -> None:
         assert raw.layers[name] == pytest.approx(value * scale[name], rel=worst(4, torch.float64))
 
 
+@pytest.mark.numeric
 def test_bfloat16_is_near_float32() -> None:
     exact = measure(REFERENCE, CANDIDATE)
     rounded = measure(REFERENCE, CANDIDATE, precision="bf16")
@@ -121,6 +128,7 @@ def test_bfloat16_is_near_float32() -> None:
     assert rounded.total != exact.total
 
 
+@pytest.mark.numeric
 def test_deeper_images_compare_with_eight_bit_ones() -> None:
     deep = percept_cli.compare(REFERENCE, CANDIDATE / np.float32(255))
     assert deep.total == near(measure(REFERENCE, CANDIDATE).total)
@@ -217,6 +225,7 @@ def test_blur_and_tolerance_forgive_small_displacements() -> None:
         assert forgiven < 0.6 * plain, choices
 
 
+@pytest.mark.numeric
 def test_tolerance_never_raises_a_difference() -> None:
     plain, tolerant = (measure(REFERENCE, CANDIDATE, tolerance=t) for t in (0, 1))
     assert tolerant.layers["conv1_1"] < plain.layers["conv1_1"]
@@ -224,6 +233,7 @@ def test_tolerance_never_raises_a_difference() -> None:
     assert tolerant.layers["conv4_1"] == near(plain.layers["conv4_1"])
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_pairs_measured_together_give_what_each_gives_alone(distance: str) -> None:
     rng = np.random.default_rng(3)
@@ -235,6 +245,7 @@ def test_pairs_measured_together_give_what_each_gives_alone(distance: str) -> No
         check_same(measured, alone.measure([pair])[0], "conv4_1")
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(
     "capacity", [capacity_of(torch.device("cpu")), capacity_of(torch.device("cuda"))]
 )
@@ -279,6 +290,7 @@ def test_batches_hold_so_many_pixels_and_crops(monkeypatch: pytest.MonkeyPatch) 
         assert sizes == expected
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("strips", [True, False])
 def test_fully_connected_layers_see_large_images_a_part_at_a_time(
     strips: bool, monkeypatch: pytest.MonkeyPatch
@@ -300,6 +312,7 @@ def test_fully_connected_layers_see_large_images_a_part_at_a_time(
     assert all(one.layers.values())
 
 
+@pytest.mark.numeric
 def test_out_of_memory_means_smaller_tiles_then_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that holds `room` pixels, as far as the code around it can tell."""
     run, sizes, room = Meter._run, [], 15_000

@@ -170,6 +170,7 @@ def test_far_changes_make_several_crops_and_near_ones_share_one() -> None:
     assert crops(changed_cells(none, none, 8), layer, size, HUGE) == []
 
 
+@pytest.mark.numeric
 def test_a_network_sees_no_change_outside_the_affected_cells() -> None:
     network, layer = VGG19(load("bundled"), "conv3_1"), LAYERS["conv3_1"]
     torch.manual_seed(0)

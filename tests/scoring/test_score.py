@@ -26,6 +26,7 @@ from percept_cli.scoring.score import Scorer
 REFERENCE, CANDIDATE = SAMPLES / "references/coffee.png", SAMPLES / "jpeg-3/coffee.jpg"
 
 
+@pytest.mark.numeric
 def test_paths_images_and_arrays_give_the_same_numbers() -> None:
     images = [Image.open(path) for path in (REFERENCE, CANDIDATE)]
     arrays = [np.asarray(image) for image in images]

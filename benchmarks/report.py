@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
 from percept_cli.outputs.html_report import Report
-from percept_cli.results import Region, Result, Settings, Summary, Thresholds
+from percept_cli.results import SCORING_VERSION, Region, Result, Settings, Summary, Thresholds
 
 COUNTS = (200, 2000)
 SIZE = 640, 400
@@ -24,7 +24,8 @@ LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
 BASE = Image.open(ROOT / "sample_images/references/dashboard.png").convert("RGB").resize(SIZE)
 SETTINGS = Settings(
     "rendering", "bundled", "0" * 64, LAYERS, dict.fromkeys(LAYERS, 1.0), "unit", 1.0, 1,
-    0.0, dict.fromkeys(LAYERS, 1.0), "none", "white", 10**8, "fp32", "cpu", (), "0.1.0", "2.13.0",
+    0.0, 0.0, dict.fromkeys(LAYERS, 1.0), "none", "white", None, 10**8, "fp32", "cpu", (), "0.1.0",
+    SCORING_VERSION, "2.13.0",
     "baselines", "screenshots",
 )  # fmt: skip
 
@@ -42,7 +43,7 @@ SCROLL = """async () => {
 }"""
 
 
-def decode(file: str) -> Image.Image:
+def decode(file: str, *_: object) -> Image.Image:
     """A picture of its own for each file name."""
     picture = BASE.copy()
     number = int(re.sub(r"\D", "", file))

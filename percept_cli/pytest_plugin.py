@@ -151,7 +151,8 @@ def _report(scored: Scored, baseline: Path, candidate: Path) -> Iterator[str]:
         from percept_cli.outputs.heatmap import save_heatmap
 
         heatmap = candidate.with_name(f"{candidate.stem}-heatmap.png")
-        save_heatmap(heatmap, scored.candidate, scored.map, scored.options.cell_layer.stride)
+        side, parts = scored.options.cell_layer.stride, result.peak_parts
+        save_heatmap(heatmap, scored.candidate, scored.map, side, parts)
         yield f"  heat map:  {heatmap}"
     yield "  --percept-update accepts the candidate"
 

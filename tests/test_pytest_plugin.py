@@ -51,13 +51,13 @@ def test_a_change_fails_with_everything_to_see_it(tmp_path: Path) -> None:
     session(tmp_path, ONE, "--percept-update")
     code, output = session(tmp_path, ONE, SPOILT="1")
     assert code == 1
-    for words in ("peak 1.", "> 0.25", "  at ", "baselines/test_page/test_page.png"):
+    for words in ("peak ", "> 0.4", "  at ", "baselines/test_page/test_page.png"):
         assert words in output
     for name in ("test_page.png", "test_page-heatmap.png"):
         path = tmp_path / "percept-failures/test_page" / name
         assert path.is_file() and str(path) in output
-    assert session(tmp_path, ONE, "-o", "percept_peak_threshold=2", SPOILT="1")[0] == 0
-    assert session(tmp_path, ONE.replace("PICTURE)", "PICTURE, threshold=2)"), SPOILT="1")[0] == 0
+    assert session(tmp_path, ONE, "-o", "percept_peak_threshold=9", SPOILT="1")[0] == 0
+    assert session(tmp_path, ONE.replace("PICTURE)", "PICTURE, threshold=9)"), SPOILT="1")[0] == 0
 
 
 KINDS = """

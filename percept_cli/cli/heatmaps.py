@@ -38,7 +38,8 @@ class Heatmaps:
         path = self._target if self._single else self._path(pair)
         if path.exists() and any(p and p.samefile(path) for p in (pair.reference, pair.candidate)):
             raise OutputError(f"{shown(path)} is an image of this pair: name another folder")
-        save_heatmap(path, scored.candidate, scored.map, cell_layer.stride)
+        side, parts = cell_layer.stride, scored.result.peak_parts
+        save_heatmap(path, scored.candidate, scored.map, side, parts)
         return shown(path)
 
     def _path(self, pair: Pair) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,24 @@ OVERLAY = 1024
 """Most pixels along a side of the map alone."""
 
 
-def heatmap(candidate: NDArray[Any], cells: NDArray[np.float64], side: int) -> Image.Image:
+def heatmap(
+    candidate: NDArray[Any],
+    cells: NDArray[np.float64],
+    side: int,
+    parts: Mapping[str, float] | None = None,
+) -> Image.Image:
     """The map, rows × columns of values >= 0, over the grey, dimmed candidate.
 
     The candidate is H×W×3, uint8 or float in 0..1; a cell has `side` × `side` of its pixels. The
-    strip below shows the colours from 0 to the map's peak, which a square marks.
+    strip below shows the colours from 0 to the map's peak, which a square marks, and below
+    that what the peak is made of.
     """
     height, width = candidate.shape[:2]
     top = max(float(cells.max()), FAINT)
     strength = _padded(cells / top, side, (width, height))
     factor = max(1, min(round(SMALLEST / width), round(4 * SMALLEST / height)))
-    picture = Image.new("RGB", (width * factor, height * factor + LEGEND))
+    rows_below = LEGEND * (2 if parts else 1)
+    picture = Image.new("RGB", (width * factor, height * factor + rows_below))
     rows = -(-STRIP_PIXELS // width)
     for start in range(0, height, rows):
         part = candidate[start : start + rows]
@@ -57,7 +65,9 @@ def heatmap(candidate: NDArray[Any], cells: NDArray[np.float64], side: int) -> I
         strip = strip.resize((width * factor, len(part) * factor), Image.Resampling.NEAREST)
         picture.paste(strip, (0, start * factor))
     _mark_peak(picture, cells, side * factor)
-    _draw_legend(picture, top)
+    _draw_legend(picture, top, height * factor)
+    if parts:
+        _draw_parts(picture, parts, height * factor + LEGEND)
     return picture
 
 
@@ -72,12 +82,16 @@ def _blended(part: NDArray[Any], strength: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def save_heatmap(
-    path: Path, candidate: NDArray[Any], cells: NDArray[np.float64], side: int
+    path: Path,
+    candidate: NDArray[Any],
+    cells: NDArray[np.float64],
+    side: int,
+    parts: Mapping[str, float] | None = None,
 ) -> None:
     """Write the heat map, in the format of the path's suffix; OutputError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        heatmap(candidate, cells, side).save(path)
+        heatmap(candidate, cells, side, parts).save(path)
     except (OSError, ValueError, MemoryError) as error:
         said = unwritable(error) if isinstance(error, OSError) else str(error)
         reason = said or "not enough memory"
@@ -106,11 +120,12 @@ def _mark_peak(picture: Image.Image, cells: NDArray[Any], side: int) -> None:
     ImageDraw.Draw(picture).rectangle(box, outline=(255, 255, 255))
 
 
-def _draw_legend(picture: Image.Image, top: float) -> None:
-    """The colours from 0 to `top`, over the last rows, where the picture is wide enough."""
-    width, height = picture.size
+def _draw_legend(picture: Image.Image, top: float, start: int) -> None:
+    """The colours from 0 to `top`, from that row on, where the picture is wide enough."""
+    width, end = picture.size
+    height = start + LEGEND
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=13)
-    draw.rectangle((0, height - LEGEND, width, height), fill=(24, 24, 24))
+    draw.rectangle((0, start, width, end), fill=(24, 24, 24))
     middle = height - LEGEND // 2
     label = f"{top:.2f}"
     left, right = 24, width - 16 - int(draw.textlength(label, font=font))
@@ -120,6 +135,17 @@ def _draw_legend(picture: Image.Image, top: float) -> None:
     picture.paste(Image.fromarray(np.repeat(ramp[None], 10, axis=0)), (left, middle - 5))
     draw.text((8, middle), "0", fill="white", font=font, anchor="lm")
     draw.text((right + 8, middle), label, fill="white", font=font, anchor="lm")
+
+
+def _draw_parts(picture: Image.Image, parts: Mapping[str, float], start: int) -> None:
+    """What the peak is made of, the largest first, as large as the width allows."""
+    by_size = sorted(parts.items(), key=lambda item: -item[1])
+    words = "   ".join(f"{name} {value:.2f}" for name, value in by_size)
+    draw = ImageDraw.Draw(picture)
+    sizes = (ImageFont.load_default(size=size) for size in range(13, 6, -1))
+    font = next((f for f in sizes if draw.textlength(words, f) <= picture.width - 16), None)
+    if font:
+        draw.text((8, start + LEGEND // 2), words, fill="white", font=font, anchor="lm")
 
 
 def overlay(cells: NDArray[np.float64], side: int, size: tuple[int, int]) -> Image.Image:

@@ -17,6 +17,7 @@ from percept_cli.outputs.console import Console, plain_table
 from percept_cli.outputs.words import (
     figure,
     left_out_words,
+    parts_of,
     places_of,
     settings_line,
     summary_line,
@@ -130,6 +131,8 @@ def _block(result: Result, settings: Settings) -> Group:
     table.add_row(Text("total", style="bold"), total, "", "", identical)
     place = _place(result)
     table.add_row("peak", figure(result.peak), "", "", f"at {place}" if place else "")
+    if result.peak_parts:
+        table.add_row("  of", "", "", "", parts_of(result))
     if settings.floor:
         table.add_row("floor", figure(result.floor), "", "", "subtracted from the map")
     regions = [Text(place) for place in places_of(result, SHOWN_REGIONS)]

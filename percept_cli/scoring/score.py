@@ -300,7 +300,8 @@ class Scorer:
                     different.append(replace(scored, candidate=None))
                     different = nlargest(MOST_FRAMES, different, key=_size)
         except PerceptError as error:
-            return Scored(replace(begun.result, status="error", error=str(error)), begun.options)
+            failed = replace(begun.result, status="error", error=str(error))
+            return Scored(failed, begun.options, shapes_differ=isinstance(error, ShapesDiffer))
         assert worst
         frames = tuple(sorted(different, key=lambda scored: scored.result.frame or 0))
         note = f"{differing} of {count} frames differ"

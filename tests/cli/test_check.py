@@ -189,7 +189,7 @@ def test_json_and_junit_say_what_the_table_says(percept: Run, folders: tuple[Pat
     pair = document["pairs"][2]
     assert failed.name == pair["candidate"] and failed.result[0].type == "failed"
     assert pair["failures"][0] == failed.result[0].message
-    for text in (f"{pair['peak']:.4f}", f"{pair['total']:.4f}", "threshold: 0.25", "maps/dash"):
+    for text in (f"{pair['peak']:.4f}", f"{pair['total']:.4f}", "threshold: 0.4", "maps/dash"):
         assert text in failed.result[0].text
     assert pair["failures"][0] in done.stdout and pair["heatmap"] in done.stdout
 

@@ -247,7 +247,7 @@ def test_heat_maps_are_written(percept: Run, tmp_path: Path) -> None:
     done = percept("compare", *PAIR, "--heatmap=map.png")
     assert done.returncode == 0
     with Image.open(tmp_path / "map.png") as image:
-        assert image.size == (256, 284)
+        assert image.size == (256, 312)
     done = percept("compare", REFERENCES, SAMPLES / "jpeg-3", FAST, "--heatmap=maps")
     assert sorted(path.name for path in (tmp_path / "maps").iterdir())[0] == "article.jpg.png"
     assert len(list((tmp_path / "maps").iterdir())) == 5

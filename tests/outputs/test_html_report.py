@@ -51,7 +51,7 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attributes)))
 
 
-def decode(file: str) -> Image.Image | None:
+def decode(file: str, *_: object) -> Image.Image | None:
     try:
         with Image.open(file) as image:
             return image.copy()

@@ -62,7 +62,8 @@ def test_a_logo_that_vanishes_is_seen_whatever_its_colour(form: str, colour: str
         image.putpixel((0, 0), (level, level, level, 255))
     result = compared(*map(make, corner))
     assert result.status == "compared" and result.peak and result.peak > 0.25
-    assert result.background == ("black" if colour == "white" else "white")
+    seen_on = {"white": ("black",), "black": ("white",), "grey": ("white", "black")}
+    assert result.background in seen_on[colour]
     assert "transparency composited on white and on black" in result.notes
 
 
@@ -112,6 +113,8 @@ ANIMATED = {
 
 def written(frames: list[Image.Image], file: Path) -> Path:
     options = ANIMATED[file.suffix[1:]]
+    # An image that was saved once keeps its encoder's settings.
+    frames = [frame.copy() for frame in frames]
     frames[0].save(file, save_all=True, append_images=frames[1:], **options)
     return file
 

@@ -665,6 +665,7 @@ function drawDetails(pair) {
     ["candidate", linked(pair, "candidate")],
     ["size", pair.width ? `${pair.width}×${pair.height}` : null],
     ["peak at", pair.peak_at ? pair.peak_at.join(",") : null],
+    ["peak of", partsOf(pair)],
     ["worst frame", pair.frame],
     ["background", pair.background],
     ["floor", pair.floor ? pair.floor.toFixed(4) : null],
@@ -677,6 +678,12 @@ function drawDetails(pair) {
   byId("approve").hidden = !pair.approve;
   byId("command").textContent = pair.approve ?? "";
   byId("copy").textContent = "Copy";
+}
+
+/** What each layer, and the colour, has in the cell of the peak, the largest first. */
+function partsOf(pair) {
+  const parts = Object.entries(pair.peak_parts).sort((a, b) => b[1] - a[1]);
+  return parts.map(([name, value]) => `${name} ${figure(value)}`).join(", ");
 }
 
 function linked(pair, side) {

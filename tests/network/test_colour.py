@@ -47,8 +47,8 @@ def test_what_is_thinner_than_the_window_is_no_area() -> None:
     after = before.clone()
     after[..., 12] = 0.0
     line_moved = after.roll(1, 3)
-    # Another pattern: neither an area, nor strokes of the same pattern.
-    assert float(colour_change(after, line_moved)[:, :, 8:18].max()) == 0
+    # Another pattern: neither an area, nor strokes of the same pattern; 0.02 is just visible.
+    assert float(colour_change(after, line_moved)[:, :, 8:18].max()) < 0.02
 
 
 def test_strokes_that_changed_their_colour_are_found_though_no_area_is() -> None:

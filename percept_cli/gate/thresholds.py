@@ -11,7 +11,7 @@ from percept_cli.network.layers import known
 from percept_cli.results import Result, Thresholds
 from percept_cli.scoring.options import Options
 
-# Peaks of the preset `rendering`, from benchmarks/rendering.
+# Peaks of the preset `rendering`; benchmarks/rendering/README.md says on what they were chosen.
 NAMED = {"strict": 0.2, "normal": 0.4, "lenient": 0.6}
 
 

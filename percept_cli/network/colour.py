@@ -1,7 +1,7 @@
 """Where areas changed their colour, or strokes theirs: what features of edges see least.
 
 Both images are compared in OKLab (Ottosson 2020), whose distances are as large as people see them;
-0.02 is just visible. Two changes count, and of them the larger:
+0.02 is just visible (CSS Color 4, section 13.2). Two changes count, and of them the larger:
 
 - of an *area*: the least difference in a window around each position, after a blur. What is thinner
   than the window (strokes, antialiasing, a moved edge) vanishes.

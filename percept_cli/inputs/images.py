@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from percept_cli.errors import PerceptError
-from percept_cli.inputs.colour import Profile, in_srgb, is_srgb, profile_of
 from percept_cli.inputs.files import background_colour, check_pixels, orientation, reason_of
+from percept_cli.inputs.profiles import Profile, in_srgb, is_srgb, profile_of
 
 if "PILLOW_BLOCK_SIZE" not in os.environ:
     # Blocks of this size go back to the system once they are freed. Pillow's own, of 16 MiB, may

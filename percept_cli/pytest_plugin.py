@@ -56,7 +56,8 @@ class Snapshot:
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         config, path = request.config, request.path
-        self._folder = path.parent / BASELINES / path.stem
+        self._baselines = path.parent / BASELINES
+        self._folder = self._baselines / path.stem
         below = path.relative_to(config.rootpath) if config.rootpath in path.parents else path
         output = str(config.getoption("--percept-output"))
         self._output: Path = (
@@ -102,15 +103,16 @@ class Snapshot:
         return f"{stem}.png" if count == 1 else f"{stem}.{count}.png"
 
     def _accept(self, candidate: bytes, baseline: Path) -> None:
-        from percept_cli.gate.approve import write_at_once
+        from percept_cli.writing import write_whole
 
         if not baseline.exists() or baseline.read_bytes() != candidate:
-            write_at_once(candidate, baseline)
+            write_whole(candidate, baseline, self._baselines)
 
     def _written(self, file: str, candidate: bytes) -> Path:
+        from percept_cli.writing import write_whole
+
         path = self._output / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(candidate)
+        write_whole(candidate, path, self._output)
         return path
 
     def _failure(

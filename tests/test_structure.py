@@ -24,7 +24,7 @@ BELOW = {
     "inputs": set(),
     "outputs": set(),
 }
-SHARED = {"results", "errors"}
+SHARED = {"results", "errors", "writing"}
 MODULES = sorted(path for path in ROOT.glob("*/**/*.py"))
 
 

@@ -23,7 +23,8 @@ class Pair:
 
     reference: Path
     candidate: Path
-    page: str
+    group: str
+    """The page or project it comes from."""
     kind: str
     changed: bool
 

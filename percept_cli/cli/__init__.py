@@ -1,5 +1,18 @@
 """The command line: arguments to options, errors to exit codes. Importing it imports no torch."""
 
-from percept_cli.cli.app import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command and end the process with its exit code."""
+    try:
+        from percept_cli.cli.app import run
+
+        code = run()
+    except KeyboardInterrupt:  # While everything is imported.
+        code = 128 + signal.SIGINT
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # There is nothing left to interrupt.
+    sys.exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -10,15 +9,17 @@ import warnings
 from collections.abc import Iterable
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from PIL import Image
 
-from percept_cli.cli.exits import DEFECT, INCOMPLETE, INTERRUPTED, PIPE_CLOSED, USAGE_ERROR
+from percept_cli.cli.exits import DEFECT, INCOMPLETE, PIPE_CLOSED, USAGE_ERROR
+from percept_cli.cli.interrupts import code_of, listen
 from percept_cli.cli.options import configured_defaults
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import OutputError, PerceptError, PipeClosed
+from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown
 
 # Typer's releases disagree on where this class lives: some bring their own copy of click.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -53,13 +54,14 @@ def percept(
     """How different two images look, measured in the layers of VGG19.
 
     Exit codes: 0 compared or passed, 1 a check failed, 2 wrong usage, 3 not all could be compared
-    or written, 70 a defect in percept, 130 interrupted, 141 the reader of the output went away.
+    or written, 70 a defect in percept, 130 interrupted, 141 the reader of the output went away,
+    143 asked to end.
     """
     context.default_map = configured_defaults(context)
 
 
-def main() -> None:
-    """Run the command and end the process with its exit code."""
+def run() -> int:
+    """Run the command; its exit code."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
@@ -69,7 +71,8 @@ def main() -> None:
     # percept has a limit of its own (--max-pixels), and says itself what is wrong with an image.
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module="PIL")
-    sys.exit(_run())
+    listen()
+    return _run()
 
 
 def add_commands(names: Iterable[str] = COMMANDS) -> None:
@@ -98,16 +101,19 @@ def _run() -> int:
         return _failed(str(error), INCOMPLETE)
     except PerceptError as error:
         return _failed(str(error), USAGE_ERROR)
-    except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+    except typer.Abort as error:
+        return code_of(error.__cause__)
+    except KeyboardInterrupt as error:
+        return code_of(error)
     except (PipeClosed, BrokenPipeError):
         _drop_stdout()
         return PIPE_CLOSED
     except OSError as error:
         _drop_stdout()
-        if error.errno != errno.ENOSPC:
-            raise
-        return _failed(f"cannot write to standard output: {error.strerror}", INCOMPLETE)
+        if error.filename is not None:
+            name = shown(Path(os.fsdecode(error.filename)))
+            return _failed(f"{name}: cannot be used ({error.strerror}): check it", USAGE_ERROR)
+        return _failed(f"cannot read or write: {error.strerror or error}", INCOMPLETE)
     except Exception:
         traceback.print_exc()
         return _failed("this is a defect in percept: please report it with all above", DEFECT)
@@ -121,4 +127,9 @@ def _failed(message: str, code: int) -> int:
 
 def _drop_stdout() -> None:
     """Keep the interpreter from writing what is left to a broken output when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())

@@ -9,7 +9,7 @@ import typer
 
 from percept_cli.cli import options as shared
 from percept_cli.cli.destination import Destination
-from percept_cli.cli.exits import CHANGED, INCOMPLETE, INTERRUPTED
+from percept_cli.cli.exits import CHANGED, INCOMPLETE
 from percept_cli.cli.github import github_for
 from percept_cli.cli.heatmaps import Heatmaps
 from percept_cli.cli.progress import with_progress
@@ -126,7 +126,7 @@ def rules_of(context: typer.Context) -> Rules:
 
 def _exit_code(run: Run) -> int:
     if run.interrupted:
-        return INTERRUPTED
-    if run.summary.verdict == "incomplete":
+        return run.interrupted
+    if run.broken or run.summary.verdict == "incomplete":
         return INCOMPLETE
     return CHANGED if run.summary.verdict == "failed" else 0

@@ -9,7 +9,7 @@ import typer
 
 from percept_cli.cli import options as shared
 from percept_cli.cli.destination import Destination
-from percept_cli.cli.exits import INCOMPLETE, INTERRUPTED
+from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.heatmaps import Heatmaps
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.reports import report_for
@@ -133,7 +133,7 @@ def _scored(scorer: Scorer, source: Source, *, quiet: bool) -> Iterator[tuple[Pa
 
 def _exit_code(run: Run, allow_unpaired: bool) -> int:
     if run.interrupted:
-        return INTERRUPTED
+        return run.interrupted
     summary = run.summary
     unpaired = refused_unpaired(summary, run.talk, allow_unpaired)
     failed = summary.counts["error"] or unpaired or run.broken or not (summary.scored or run.part)

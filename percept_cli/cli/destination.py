@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
@@ -14,13 +14,21 @@ from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown, unw
 from percept_cli.inputs.kinds import readable
 from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, SUFFIXES, Writer, writer_for
 from percept_cli.results import Result, Settings, Summary
+from percept_cli.writing import WholeFile
+
+UNMARKED = ("csv", "table")
+"""Formats that do not say whether the run came to its end."""
 
 
 class Destination:
     """Takes results in any order of their own, and writes them in the order asked for.
 
-    Raises PerceptError for choices that mean nothing, OutputError if results cannot be written.
+    A file takes its place when it is whole; until then the old one is still there. Raises
+    PerceptError for choices that mean nothing, OutputError if results cannot be written.
     """
+
+    partial: Path | None = None
+    """Where the results of a run stand that was interrupted, if their format cannot say so."""
 
     def __init__(
         self,
@@ -48,6 +56,7 @@ class Destination:
                 raise PerceptError(f"{shown(self._output)}: an image's name: give results another")
             with self._failures():
                 self._output.parent.mkdir(parents=True, exist_ok=True)
+        self._file: WholeFile | None = None
         self._settings = settings
         self._kept: list[Result] = []
 
@@ -78,14 +87,23 @@ class Destination:
                 self._writer.write(result)
             self._writer.close(summary)
             self._stream.flush()
-            if self._output is not None:
-                self._stream.close()
+            if self._output and self._file:
+                if summary.complete or self._form not in UNMARKED:
+                    self._file.place()
+                else:
+                    self.partial = self._file.place(f"{self._output.name}.part")
+
+    def drop(self) -> None:
+        """Leave nothing behind of what was not closed."""
+        if self._file:
+            self._file.drop()
 
     @cached_property
     def _stream(self) -> TextIO:
         """Opened with the first result: a run that cannot begin leaves an old file as it is."""
         if self._output is not None:
-            return self._output.open("w", encoding="utf-8", newline="", errors="backslashreplace")
+            self._file = WholeFile(self._output)
+            return TextIOWrapper(self._file.file, "utf-8", "backslashreplace", newline="")
         if self._form not in FOR_PEOPLE and isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
         return sys.stdout
@@ -107,8 +125,6 @@ class Destination:
         except BrokenPipeError as error:
             raise PipeClosed from error
         except OSError as error:
-            if self._output:
-                with suppress(OSError):
-                    self._stream.close()
+            self.drop()
             name = shown(self._output) if self._output else "standard output"
             raise OutputError(f"cannot write results to {name}: {unwritable(error)}") from error

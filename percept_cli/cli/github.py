@@ -43,6 +43,9 @@ class GitHub:
         except OSError as error:
             raise OutputError(f"cannot write the job summary {file}: {error.strerror}") from error
 
+    def drop(self) -> None:
+        """Nothing: it keeps no file open."""
+
 
 def github_for(settings: Callable[[], Settings], report: Path | None) -> list[GitHub]:
     """What writes for GitHub Actions, if the command runs there."""

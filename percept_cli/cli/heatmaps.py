@@ -39,7 +39,8 @@ class Heatmaps:
         if path.exists() and any(p and p.samefile(path) for p in (pair.reference, pair.candidate)):
             raise OutputError(f"{shown(path)} is an image of this pair: name another folder")
         side, parts = cell_layer.stride, scored.result.peak_parts
-        save_heatmap(path, scored.candidate, scored.map, side, parts)
+        root = path.parent if self._single else self._target
+        save_heatmap(path, scored.candidate, scored.map, side, parts, root)
         return shown(path)
 
     def _path(self, pair: Pair) -> Path:

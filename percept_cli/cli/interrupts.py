@@ -1,4 +1,4 @@
-"""Ctrl-C, at a moment that leaves results whole."""
+"""Ctrl-C and a request to end, at a moment that leaves results whole."""
 
 from __future__ import annotations
 
@@ -6,15 +6,37 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from percept_cli.cli.exits import INTERRUPTED, TERMINATED
+
+
+class Terminated(KeyboardInterrupt):
+    """Somebody asked the process to end."""
+
+
+def listen() -> None:
+    """Let a request to end do what Ctrl-C does; only for the main thread."""
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def code_of(interrupt: BaseException | None) -> int:
+    """The exit code after that interrupt: 128 and the number of the signal, as shells have it."""
+    return TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let an interrupt wait until what is inside is done; only for the main thread."""
+    """Let interrupts wait until what is inside is done; only for the main thread."""
     came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(each, lambda number, _: came.append(number)) for each in signals]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
     if came:
-        raise KeyboardInterrupt
+        raise Terminated if came[0] == signal.SIGTERM else KeyboardInterrupt

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from percept_cli.cli.heatmaps import Heatmaps
-from percept_cli.cli.interrupts import uninterrupted
+from percept_cli.cli.interrupts import code_of, uninterrupted
 from percept_cli.cli.reports import Reports
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
@@ -30,6 +31,9 @@ class Target(Protocol):
     def close(self, summary: Summary) -> None:
         """Take the end."""
 
+    def drop(self) -> None:
+        """Leave nothing behind of what was not closed."""
+
 
 def refused_unpaired(summary: Summary, talk: Talk, allow_unpaired: bool) -> int:
     """How many files without a partner make a run incomplete; says so, or that no pair is left."""
@@ -46,7 +50,8 @@ def refused_unpaired(summary: Summary, talk: Talk, allow_unpaired: bool) -> int:
 class Run:
     """Takes scored pairs to the destinations, whatever becomes of single ones."""
 
-    destinations: Sequence[Target]
+    destinations: list[Target]
+    """Results are read in the first of them while they come; it is closed last."""
     maps: Heatmaps | None
     talk: Talk
     single: bool = False
@@ -62,7 +67,8 @@ class Run:
     failing: int = 0
     broken: bool = False
     """Whether something besides a pair went wrong."""
-    interrupted: bool = False
+    interrupted: int = 0
+    """The exit code of a run that was interrupted."""
 
     def take(self, scored: Iterator[tuple[Pair, Scored]]) -> None:
         """Write all results, and the end.
@@ -70,11 +76,19 @@ class Run:
         Raises OutputError if they cannot be written, PerceptError if nothing could be compared.
         """
         try:
+            self._take_all(scored)
+            self._close()
+        finally:
+            for destination in self.destinations:
+                destination.drop()
+
+    def _take_all(self, scored: Iterator[tuple[Pair, Scored]]) -> None:
+        try:
             for pair, one in scored:
                 self._take(pair, one)
             self.summary.complete = True
-        except KeyboardInterrupt:
-            self.interrupted = True
+        except KeyboardInterrupt as interrupt:
+            self.interrupted = code_of(interrupt)
             self.talk.error("interrupted: results end here")
         except OutputError:
             raise
@@ -86,13 +100,35 @@ class Run:
         if not (self.summary.pairs or self.part) and self.summary.complete:
             raise PerceptError("nothing to compare: no pair was named")
         self.summary.left_out = self.left_out
-        if self.judge:
-            self.summary.verdict = self.judge(self.summary, self.failing, broken=self.broken)
-        for destination in self.destinations:
-            destination.close(self.summary)
+
+    def _close(self) -> None:
+        """Write the end everywhere; whoever is told last is told if something went wrong."""
+        self._judge()
         self._close_report()
+        for destination in reversed(self.destinations):
+            self._judge()
+            with self._each_by_itself(destination):
+                destination.close(self.summary)
+            if partial := getattr(destination, "partial", None):
+                self.talk.error(f"what there is stands in {shown(partial)}")
         if not any(destination.shows_summary for destination in self.destinations):
             self.talk.note(summary_line(self.summary))
+
+    def _judge(self) -> None:
+        if self.judge:
+            self.summary.verdict = self.judge(self.summary, self.failing, broken=self.broken)
+
+    @contextmanager
+    def _each_by_itself(self, destination: Target) -> Iterator[None]:
+        """Let a destination that cannot be written cost only itself, unless it is the last one."""
+        try:
+            yield
+        except OutputError as error:
+            self.destinations = [each for each in self.destinations if each is not destination]
+            if not self.destinations:
+                raise
+            self.broken = True
+            self.talk.error(str(error))
 
     def _take(self, pair: Pair, scored: Scored) -> None:
         result = scored.result
@@ -104,7 +140,8 @@ class Run:
             result = self._with_heatmap(self.maps, pair, replace(scored, result=result))
         with uninterrupted():
             for destination in self.destinations:
-                destination.write(result)
+                with self._each_by_itself(destination):
+                    destination.write(result)
             if self.report:
                 self.report.write(result)
             self.summary.add(result)

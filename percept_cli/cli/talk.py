@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ class Talk:
         self._say(message)
 
     def _say(self, message: str) -> None:
-        print(f"percept: {one_line(message)}", file=sys.stderr, flush=True)  # noqa: T201
+        with suppress(OSError):  # Where nobody can be told, results and exit codes still count.
+            print(f"percept: {one_line(message)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def note(self, message: str) -> None:
         """One line worth knowing."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import filecmp
 import os
 import re
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,12 +15,7 @@ from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs, matches, variant_name
 from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair, pairs_of
-
-UNFINISHED = ".percept-"
-"""How the names of files begin that are not whole yet; hidden, so never compared."""
-
-ABANDONED = 3600.0
-"""Seconds after which an unfinished file is one that a killed process left."""
+from percept_cli.writing import remove, write_whole
 
 Action = Literal["added", "updated", "removed", "unchanged", "left out", "error"]
 
@@ -36,6 +28,8 @@ class Change:
     baseline: Path
     candidate: Path | None = None
     error: str | None = None
+    root: Path | None = None
+    """Outside of this folder nothing is written or removed; None for the baseline's own."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +68,10 @@ class Approval:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             changes = pool.map(self._changes, chosen, chosen.values())
             made = [change for several in changes for change in several]
-        return made + [
-            Change("left out", self.baseline / name, self.candidate / name) for name in left_out
-        ]
+        for name in left_out:
+            made.append(Change("left out", self.baseline / name, self.candidate / name))
+        root = self.baseline if self.candidate.is_dir() else None
+        return [replace(change, root=root) for change in made]
 
     def _pairs(self) -> tuple[list[Pair], list[str]]:
         """Pairs, and the names of those files among the candidates that are no images."""
@@ -133,36 +128,11 @@ def carry_out(change: Change) -> None:
 
     Raises OutputError if it cannot be done.
     """
+    root = change.root or change.baseline.parent
     try:
         if change.action == "removed":
-            change.baseline.unlink(missing_ok=True)
+            remove(change.baseline, root)
         elif change.action in ("added", "updated") and change.candidate:
-            write_at_once(change.candidate.read_bytes(), change.baseline)
+            write_whole(change.candidate.read_bytes(), change.baseline, root)
     except OSError as error:
         raise OutputError(f"cannot write {shown(change.baseline)}: {error.strerror}") from error
-
-
-def write_at_once(content: bytes, target: Path) -> None:
-    """Write a file so that its path always holds the old content or all of the new."""
-    target = target.resolve()  # A link stays one, to new content.
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(target.parent)
-    handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=target.parent)
-    unfinished = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.chmod(target.stat().st_mode if target.exists() else 0o644)
-        unfinished.replace(target)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
-def _remove_abandoned(folder: Path) -> None:
-    for file in folder.glob(f"{UNFINISHED}*"):
-        with suppress(FileNotFoundError):  # Another process may be done with it.
-            if time.time() - file.stat().st_mtime > ABANDONED:
-                file.unlink()

@@ -13,7 +13,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from percept_cli.errors import OutputError, PerceptError, shown
-from percept_cli.gate.approve import write_at_once
+from percept_cli.writing import write_whole
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -116,7 +116,7 @@ def write_thresholds(
             key,
             by_glob | ({"": threshold} if threshold is not None else {}),
         )
-        write_at_once(written.encode(), file)
+        write_whole(written.encode(), file)
     except (TOMLKitError, ValueError, KeyError) as error:
         raise PerceptError(f"{shown(file)}: cannot be changed as TOML: {error}") from error
     except OSError as error:

@@ -115,10 +115,11 @@ def tap_differences(
 ) -> None:
     """Give `tap` the features of each of these layers, strip by strip from top to bottom.
 
-    Both hold N×3×H×W images, uint8 in 0..255 or floating point in [0, 1]. A strip has `rows` rows
-    of the image, all of them by default. A `memory` serves runs with the same base and rows.
-    Outside the window `changed` all images are equal to the base, once a Gaussian of `blur` pixels
-    has smoothed them.
+    Both hold N×3×H×W images, uint8 in 0..255 or floating point in [0, 1]; `other` may hold k·N, of
+    which the first N belong to the base's in order, and so do the next: features come N at a time,
+    changes k·N. A strip has `rows` rows of the image, all of them by default. A `memory` serves
+    runs with the same base and rows. Outside the window `changed` all images are equal to the base,
+    once a Gaussian of `blur` pixels has smoothed them.
     """
     changed = changed or Window(0, 0, base.shape[3], base.shape[2])
     direct = max(map(ORDER.index, layers)) > ORDER.index(DEEPEST_BY_WINOGRAD)
@@ -149,14 +150,14 @@ def _cut(network: VGG19, base: Tensor, other: Tensor, rows: int, blur: float) ->
         above = min(top, blur_radius(blur))
         seen = slice(top - above, top + rows + blur_radius(blur))
         x, y = (image[:, :, seen].to(exact) for image in (base, other))
-        change = y - x
+        change = y - _for_each(x, y)
         if blur:
             own = slice(above, above + rows)
             x, change = (blurred(image, blur)[:, :, own] for image in (x, change))
         f = ((x / top_value - network.mean) / network.std).to(
             network.dtype, memory_format=network.layout
         )
-        strip = _room_for(f, f.shape[2], f.shape[3], top, total)
+        strip = _room_for(f, len(change), f.shape[2], f.shape[3], top, total)
         for room, part in zip(strip.own(), (f, change / top_value / network.std), strict=True):
             room.copy_(part)
         yield strip
@@ -167,14 +168,23 @@ def _layout(like: Tensor) -> torch.memory_format:
     return torch.channels_last if like.stride(1) == 1 else torch.contiguous_format
 
 
-def _room_for(like: Tensor, rows: int, width: int, top: int, total: int) -> Strip:
+def _for_each(f: Tensor, d: Tensor) -> Tensor:
+    """A feature for each change: those of the base once more for each further other image."""
+    return f if len(f) == len(d) else f.repeat(len(d) // len(f), 1, 1, 1)
+
+
+def _room_for(like: Tensor, changes: int, rows: int, width: int, top: int, total: int) -> Strip:
     """A padded strip to be filled, with the other sizes and the memory format of `like`."""
     layout = _layout(like)
     around = (1 if top == 0 else 2) + (top + rows == total)
-    shape = (like.shape[0], like.shape[1], rows + around, width)
     f, d = (
-        torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
-        for _ in range(2)
+        torch.empty(
+            (count, like.shape[1], rows + around, width),
+            dtype=like.dtype,
+            device=like.device,
+            memory_format=layout,
+        )
+        for count in (len(like), changes)
     )
     return Strip(f, d, top, total, padded=True)
 
@@ -237,7 +247,7 @@ def _surround(strip: Strip, behind: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 def _rectified(strips: Iterator[Strip]) -> Iterator[Strip]:
     for strip in strips:
         f, d = strip.own()
-        room = _room_for(f, strip.rows, f.shape[3], strip.top, strip.total)
+        room = _room_for(f, len(d), strip.rows, f.shape[3], strip.top, strip.total)
         _rectify(f, d, room.own())
         outcome = [room]
         del strip, f, d, room
@@ -252,8 +262,8 @@ def _rectify(f: Tensor, d: Tensor, out: tuple[Tensor, Tensor]) -> None:
     """
     rectified, change = out
     torch.clamp_min(f, 0, out=rectified)
-    torch.clamp_max(f, 0, out=change).add_(d).neg_()
-    torch.minimum(change, rectified, out=change).neg_()
+    torch.clamp_max(_for_each(f, d), 0, out=change).add_(d).neg_()
+    torch.minimum(change, _for_each(rectified, d), out=change).neg_()
 
 
 def _pooled(strips: Iterator[Strip]) -> Iterator[Strip]:
@@ -282,7 +292,7 @@ def _pooled(strips: Iterator[Strip]) -> Iterator[Strip]:
 def _pooled_columns(parts: list[tuple[Tensor, Tensor]], rows: int, top: int, total: int) -> Strip:
     width = parts[0][0].shape[3]
     left, right = slice(0, width // 2 * 2, 2), slice(1, width // 2 * 2, 2)
-    strip = _room_for(parts[0][0], rows, width // 2, top, total)
+    strip = _room_for(parts[0][0], len(parts[0][1]), rows, width // 2, top, total)
     place = 0
     for f, d in parts:
         pooled = _larger(f[..., left], d[..., left], f[..., right], d[..., right])
@@ -298,7 +308,9 @@ def _larger(f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor) -> tuple[Ten
     max(f + d, f' + d') − max(f, f'), with nothing large left to subtract.
     """
     largest = torch.maximum(f, other_f)
-    change, other_change = (f - largest).add_(d), (other_f - largest).add_(other_d)
+    change, other_change = (
+        _for_each(x - largest, y).add_(y) for x, y in ((f, d), (other_f, other_d))
+    )
     return largest, torch.maximum(change, other_change, out=change)
 
 

@@ -8,7 +8,7 @@ whole image. `gram` has no positions: there it is the matrices that add up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,37 +56,6 @@ class Distance:
             return norm / (sums.shape[1] * positions) / unscaled
         mean = sums / positions / unscaled
         return safe_sqrt(mean) if self.root else mean
-
-    def tolerant_difference(self, f: Tensor, d: Tensor, tolerance: int) -> Tensor:
-        """Each position's difference from the nearest of the other image's features around it.
-
-        The larger of min over δ of d(F(p), G(p+δ)) and min over δ of d(G(p), F(p+δ)), for shifts δ
-        of up to `tolerance` positions on both axes; shifts over the border do not count.
-        """
-        assert self.size is not None
-        nearest_to_f = self.difference(f, d)
-        nearest_to_g = nearest_to_f.clone()
-        nothing = f.new_zeros(1).expand_as(f)
-        g, f = self.change(nothing, f + d), self.change(nothing, f)
-        shifts = range(-tolerance, tolerance + 1)
-        for down, right in ((down, right) for down in shifts for right in shifts if down or right):
-            here, there = _overlap(down, right, f.shape[2:])
-            apart = self.size(g[(..., *there)] - f[(..., *here)])
-            for nearest, window in ((nearest_to_f, here), (nearest_to_g, there)):
-                part = nearest[(..., *window)]
-                part.copy_(part.minimum(apart))
-        return nearest_to_f.maximum(nearest_to_g)
-
-
-def _overlap(
-    down: int, right: int, shape: Sequence[int]
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Rows and columns of all positions p for which p + (down, right) is there, and of those."""
-    here, there = [], []
-    for shift, length in zip((down, right), shape, strict=True):
-        here.append(slice(max(-shift, 0), max(min(length - shift, length), 0)))
-        there.append(slice(max(shift, 0), max(min(length + shift, length), 0)))
-    return (here[0], here[1]), (there[0], there[1])
 
 
 def _itself(_: Tensor, d: Tensor) -> Tensor:

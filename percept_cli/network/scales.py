@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from percept_cli.errors import PerceptError
 from percept_cli.network.distances import Distance
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import Weights
+from percept_cli.writing import write_whole
 
 TABLE = "scales.json"
 
@@ -39,13 +41,8 @@ def scales_of(weights: Weights) -> dict[str, float]:
     except (OSError, ValueError):
         pass
     scales = measure(weights)
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = cached.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(json.dumps(scales))
-        unfinished.replace(cached)
-    except OSError:
-        pass  # Without a cache the scales are only measured again.
+    with suppress(OSError):  # Without a cache the scales are only measured again.
+        write_whole(json.dumps(scales).encode(), cached)
     return scales
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 from percept_cli.errors import OutputError, shown, unwritable
+from percept_cli.writing import write_whole
 
 # Matplotlib's inferno (CC0): its lightness rises evenly, so it reads without colour vision too.
 INFERNO = np.array(
@@ -32,6 +34,9 @@ LEGEND = 28
 
 STRIP_PIXELS = 1 << 20
 """Pixels that are coloured together, but for the rest of a row."""
+
+SOFTWARE = "percept heat map"
+"""What a heat map's metadata name as its maker."""
 
 OVERLAY = 1024
 """Most pixels along a side of the map alone."""
@@ -87,15 +92,32 @@ def save_heatmap(
     cells: NDArray[np.float64],
     side: int,
     parts: Mapping[str, float] | None = None,
+    root: Path | None = None,
 ) -> None:
-    """Write the heat map, in the format of the path's suffix; OutputError if that fails."""
+    """Write the heat map, in the format of the path's suffix; OutputError if that fails.
+
+    It takes the place of no file but another heat map, and none outside of `root`, if given.
+    """
+    if path.exists() and not _is_ours(path):
+        raise OutputError(f"{shown(path)} is there and no heat map of percept's: name another")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        heatmap(candidate, cells, side, parts).save(path)
+        kind = Image.registered_extensions()[path.suffix.lower()]
+        content, mark = io.BytesIO(), Image.Exif()
+        mark[ExifTags.Base.Software] = SOFTWARE
+        heatmap(candidate, cells, side, parts).save(content, kind, exif=mark)
+        write_whole(content.getvalue(), path, root)
     except (OSError, ValueError, MemoryError) as error:
         said = unwritable(error) if isinstance(error, OSError) else str(error)
         reason = said or "not enough memory"
         raise OutputError(f"cannot write the heat map {shown(path)}: {reason}") from error
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return bool(image.getexif().get(ExifTags.Base.Software) == SOFTWARE)
+    except (OSError, ValueError, SyntaxError):
+        return False
 
 
 def _colours(strength: NDArray[Any]) -> NDArray[Any]:

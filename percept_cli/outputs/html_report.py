@@ -20,6 +20,7 @@ from PIL import Image
 from percept_cli.errors import OutputError, shown, unwritable
 from percept_cli.outputs.report_page import page_of
 from percept_cli.results import FrameResult, Result, Settings, Summary
+from percept_cli.writing import remove, write_whole
 
 PAGE = "index.html"
 GENERATOR = '<meta name="generator" content="percept">'
@@ -60,7 +61,8 @@ class Report:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 pictures = list(pool.map(self._pictures, results))
             page = page_of(results, pictures, summary, settings)
-            (self.folder / PAGE).write_text(page, encoding="utf-8", errors="backslashreplace")
+            content = page.encode("utf-8", "backslashreplace")
+            write_whole(content, self.folder / PAGE, self.folder)
             self._remove_others()
 
     def _pictures(self, result: Result) -> dict[str, Any]:
@@ -127,7 +129,7 @@ class Report:
         for folder in ("pictures", "originals"):
             for file in (self.folder / folder).glob("*"):
                 if OURS.fullmatch(file.name) and f"{folder}/{file.name}" not in self._written:
-                    file.unlink()
+                    remove(file, self.folder)
 
 
 def _overlay(file: str | None) -> bytes | None:
@@ -171,8 +173,7 @@ def keep(folder: Path, content: bytes, suffix: str, below: str = "pictures") -> 
     name = f"{hashlib.sha256(content).hexdigest()[:20]}{suffix}"
     file = folder / below / name
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        write_whole(content, file, folder)
     return f"{below}/{name}"
 
 

@@ -16,10 +16,6 @@ from percept_cli.network.layers import Layer
 Grid = NDArray[np.float64]
 
 
-TOLERANT_ROWS = 16
-"""Rows of positions whose surroundings are looked at together."""
-
-
 class Part(NamedTuple):
     """Positions of a layer: where the first is in the image, and which they are in a tensor."""
 
@@ -56,6 +52,9 @@ class Sums(Protocol):
     def distance(self, scale: float) -> float:
         """The layer's distance, >= 0."""
 
+    def forgive(self, other: Any) -> None:
+        """Keep in each place the smaller of this and of another of its kind."""
+
 
 class Cells:
     """Sums of differences over the cells of the map.
@@ -71,10 +70,8 @@ class Cells:
         layer: Layer,
         cell_layer: Layer,
         size: tuple[int, int],
-        tolerance: int = 0,
     ) -> None:
         self._distance = distance
-        self._tolerance = tolerance
         self._ratio = cell_layer.stride // layer.stride
         width, height = (length // layer.stride for length in size)
         columns, rows = (length // cell_layer.stride for length in size)
@@ -85,31 +82,14 @@ class Cells:
         self._sums: Grid = np.zeros((rows, columns))
 
     def add(self, f: Tensor, d: Tensor, part: Part) -> None:
-        """Count the positions in their cells; with a tolerance those around them are looked at."""
-        f, d = at_least_float32(f), at_least_float32(d)
-        if not self._tolerance:
-            differences = self._distance.difference(part.of(f), part.of(d))
-            self.add_differences(differences[0].cpu().numpy(), part.top, part.left)
-            return
-        # A few rows at a time: what is made of each shift stays in the cache.
-        for start in range(part.rows.start, part.rows.stop, TOLERANT_ROWS):
-            rows = slice(start, min(start + TOLERANT_ROWS, part.rows.stop))
-            differences = self._tolerant(f, d, part._replace(rows=rows))
-            top = part.top + start - part.rows.start
-            self.add_differences(differences[0].cpu().numpy(), top, part.left)
+        """Count the positions in their cells."""
+        f, d = (at_least_float32(part.of(x)) for x in (f, d))
+        differences = self._distance.difference(f, d)
+        self.add_differences(differences[0].cpu().numpy(), part.top, part.left)
 
-    def _tolerant(self, f: Tensor, d: Tensor, part: Part) -> Tensor:
-        """The part's differences, 1×H×W, with what lies around it looked at."""
-        up, left = (min(one.start, self._tolerance) for one in (part.rows, part.columns))
-        around = part._replace(
-            rows=slice(part.rows.start - up, part.rows.stop + self._tolerance),
-            columns=slice(part.columns.start - left, part.columns.stop + self._tolerance),
-        )
-        differences = self._distance.tolerant_difference(
-            around.of(f), around.of(d), self._tolerance
-        )
-        height, width = (one.stop - one.start for one in (part.rows, part.columns))
-        return differences[:, up : up + height, left : left + width]
+    def forgive(self, other: Cells) -> None:
+        """Keep in each cell the smaller of both."""
+        np.minimum(self._sums, other._sums, out=self._sums)
 
     def add_differences(self, differences: NDArray[Any], top: int, left: int) -> None:
         """Count differences, H×W, whose first position is at this row and column."""
@@ -131,6 +111,12 @@ class Cells:
         means = self._sums / heights[:, None]
         means /= widths
         return self._finished(means, scale)
+
+    def cell_distance(self, scale: float, row: int, column: int) -> float:
+        """The layer's distance inside one cell."""
+        heights, widths = self._sides
+        means = self._sums[row : row + 1, column : column + 1] / heights[row] / widths[column]
+        return float(self._finished(means, scale)[0, 0])
 
     def _finished(self, means: Grid, scale: float) -> Grid:
         """Distances in place of means."""
@@ -154,6 +140,10 @@ class Colours:
         largest = np.maximum.reduceat(largest, column_starts, axis=1)
         np.maximum(self.cells[rows, columns], largest, out=self.cells[rows, columns])
 
+    def forgive(self, other: Colours) -> None:
+        """Keep in each cell the smaller of both."""
+        np.minimum(self.cells, other.cells, out=self.cells)
+
 
 class Gram:
     """The change of the Gram matrix."""
@@ -169,6 +159,9 @@ class Gram:
         f, d = (at_least_float32(part.of(x)) for x in (f, d))
         self._change += gram_change(f, d)[0].cpu()
 
+    def forgive(self, other: Gram) -> None:
+        """Nothing: without positions there is no tolerance."""
+
     def distance(self, scale: float) -> float:
         """The layer's distance, >= 0."""
         norm = float(self._change.square().sum().sqrt())
@@ -180,11 +173,10 @@ def sums_for(
     layer: Layer,
     cell_layer: Layer | None,
     size: tuple[int, int],
-    tolerance: int = 0,
 ) -> Sums:
     """What sums up this layer of an image of that width and height."""
     if distance.size is None:
         return Gram(distance, layer, size)
     if layer.kind == "fc" or cell_layer is None:
         return Cells(distance, layer, layer, (layer.stride, layer.stride))
-    return Cells(distance, layer, cell_layer, size, tolerance)
+    return Cells(distance, layer, cell_layer, size)

@@ -16,15 +16,16 @@ from percept_cli.inputs.images import Pixels, unit_range
 from percept_cli.network.blur import blur_radius
 from percept_cli.network.colour import COLOUR_REACH, colour_change
 from percept_cli.network.differences import Memory, Window, strip_rows, tap_differences
+from percept_cli.network.displacement import put_back
 from percept_cli.network.distances import distance_named
-from percept_cli.network.layers import LAYERS, Layer
+from percept_cli.network.layers import LAYERS
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
 from percept_cli.scoring.cells import Cells, Colours, Grid, Part, Sums, sums_for
 from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic, free_bytes
+from percept_cli.scoring.floor import subtract_floor
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.places import everywhere
 from percept_cli.scoring.regions import (
     Blocks,
     Crop,
@@ -72,14 +73,24 @@ class Measurement:
     """What was subtracted from every cell."""
 
 
-class _Pair(NamedTuple):
-    """Two different images in the order in which they are computed, and what is known so far."""
+class _Found(NamedTuple):
+    """What is known so far of how an image differs from the base."""
 
-    base: Pixels
     other: Pixels
-    changed: Blocks
     sums: dict[str, Sums]
     colours: Colours | None
+
+
+class _Pair(NamedTuple):
+    """Two different images in the order in which they are computed.
+
+    With a tolerance the other one is compared twice, as it is and with small displacements undone,
+    and what either way explains is forgiven.
+    """
+
+    base: Pixels
+    ways: tuple[_Found, ...]
+    changed: Blocks
 
 
 _Job = tuple[_Pair, Crop]
@@ -102,7 +113,8 @@ class Meter:
     """
 
     def __init__(self, options: Options, *, one_reference: bool = False) -> None:
-        self._one_reference = one_reference
+        # With a tolerance the order of the two decides which is displaced: it is always the same.
+        self._one_reference = one_reference and not options.tolerance
         self.options = options
         self.device = device_named(options.device)
         self.weights = load(options.weights)
@@ -164,27 +176,27 @@ class Meter:
         with exact_arithmetic(self.device):
             for batch in self._batches(jobs):
                 self._run(batch)
-        return [self._finished(pair.sums, pair.colours) for pair in started]
+        return [self._finished(pair) for pair in started]
 
     def _started(self, reference: Pixels, candidate: Pixels, changed: Blocks) -> _Pair:
-        height, width = reference.shape[:2]
-        sums = {
-            name: sums_for(
-                self.distance,
-                LAYERS[name],
-                self.options.cell_layer,
-                (width, height),
-                self.options.tolerance_in(LAYERS[name]),
-            )
-            for name in self.options.layers
-        }
         side = self.options.deepest_reach.stride
         if not self._one_reference and _comes_first(candidate, reference, changed, side):
             # Whichever is named first, the same one is the base: swapping them changes nothing.
             reference, candidate = candidate, reference
-        layer = self.options.cell_layer
-        colours = Colours(layer, (width, height)) if self.options.colour and layer else None
-        return _Pair(reference, candidate, changed, sums, colours)
+        others = [candidate]
+        if self.options.tolerance:
+            others.append(put_back(reference, candidate, self.options.tolerance))
+            still = changed_cells(reference, others[1], side)
+            # What is put back and then equal does not differ.
+            changed = changed | still if still.any() else still
+        return _Pair(reference, tuple(self._nothing_found(other) for other in others), changed)
+
+    def _nothing_found(self, other: Pixels) -> _Found:
+        size, layer = (other.shape[1], other.shape[0]), self.options.cell_layer
+        sums = {
+            name: sums_for(self.distance, LAYERS[name], layer, size) for name in self.options.layers
+        }
+        return _Found(other, sums, Colours(layer, size) if self.options.colour and layer else None)
 
     def _crops(self, pair: _Pair) -> list[Crop]:
         height, width = pair.base.shape[:2]
@@ -202,23 +214,26 @@ class Meter:
     def _run(self, jobs: Sequence[_Job]) -> None:
         """Let the network see crops of one size, and count what each of them owns."""
         base = self._images([_cut(pair.base, crop.seen) for pair, crop in jobs])
-        other = self._images([_cut(pair.other, crop.seen) for pair, crop in jobs])
+        ways = [
+            (way, crop)
+            for each in zip(*(p.ways for p, _ in jobs), strict=True)
+            for way, (_, crop) in zip(each, jobs, strict=True)
+        ]
+        other = self._images([_cut(way.other, crop.seen) for way, crop in ways])
 
         blur = self.options.blur
         changed = _window([crop for _, crop in jobs], blur_radius(blur))
 
-        around = _Around(self.options, base.shape[2])
-
         def tap(name: str, row: int, f: Tensor, d: Tensor) -> None:
             layer = LAYERS[name]
-            row, f, d, ready = around.joined(layer, row, f, d)
-            for index, (pair, crop) in enumerate(jobs):
+            for index, (way, crop) in enumerate(ways):
                 part: Part | None = Part(0, 0, slice(0, 1), slice(0, 1))
                 if layer.kind != "fc":
                     window = changed.at(layer) if changed else None
-                    part = _owned(crop, layer.stride, row, ready, f.shape[3], window)
+                    part = _owned(crop, layer.stride, row, f.shape[2:], window)
                 if part:
-                    pair.sums[name].add(f[index : index + 1], d[index : index + 1], part)
+                    of = index % len(jobs)
+                    way.sums[name].add(f[of : of + 1], d[index : index + 1], part)
 
         rows, width = None, base.shape[3]
         if self._capacity.strips:
@@ -230,8 +245,9 @@ class Meter:
         names = self.options.layers
         tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur)
         for pair, crop in jobs:
-            if pair.colours:
-                _count_colours(pair, crop, pair.colours)
+            for way in pair.ways:
+                if way.colours:
+                    _count_colours(pair.base, way.other, crop, way.colours)
 
     def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
         """The jobs in groups that the network sees together, of one size and type of pixels."""
@@ -275,7 +291,14 @@ class Meter:
     def _images(self, parts: list[Pixels]) -> Tensor:
         return torch.from_numpy(np.stack(parts)).to(self.device).permute(0, 3, 1, 2)
 
-    def _finished(self, sums: dict[str, Sums], colours: Colours | None) -> Measurement:
+    def _finished(self, pair: _Pair) -> Measurement:
+        """What has been found, the smaller where the other image was compared in two ways."""
+        (_, sums, colours), *others = pair.ways
+        for way in others:
+            for name, each in sums.items():
+                each.forgive(way.sums[name])
+            if colours and way.colours:
+                colours.forgive(way.colours)
         weights = self.options.layer_weights
         layers = {name: each.distance(self.scale[name]) for name, each in sums.items()}
         total = float(np.average(list(layers.values()), weights=list(weights.values())))
@@ -295,23 +318,25 @@ class Meter:
         grid = next(parts)
         for part in parts:
             grid += part
-        floor = min(everywhere(grid), self.options.floor)
-        grid -= floor
-        np.maximum(grid, 0, out=grid)
+        layer = self.options.cell_layer
+        assert layer
+        images = pair.base, pair.ways[0].other
+        floor = subtract_floor(grid, images, layer.stride, self.options.floor)
         if colours:
             np.maximum(grid, colours.cells * self.options.colour, out=grid)
-        at = np.unravel_index(grid.argmax(), grid.shape)
+        row, column = divmod(int(grid.argmax()), grid.shape[1])
         found = {
-            name: float(each.cell_distances(self.scale[name])[at]) for name, each in located.items()
+            name: each.cell_distance(self.scale[name], row, column)
+            for name, each in located.items()
         }
         if colours:
-            found["colour"] = float(colours.cells[at]) * self.options.colour
+            found["colour"] = float(colours.cells[row, column]) * self.options.colour
         return Measurement(layers, total, grid, found, floor)
 
 
-def _count_colours(pair: _Pair, crop: Crop, colours: Colours) -> None:
+def _count_colours(base: Pixels, other: Pixels, crop: Crop, colours: Colours) -> None:
     """Count how colours changed where a crop owns pixels that see a change, in strips."""
-    height, width = pair.base.shape[:2]
+    height, width = base.shape[:2]
     around = grown(crop.changed or crop.own, COLOUR_REACH, (width, height))
     own = around.within(crop.own)
     for top in range(own.top, own.bottom, COLOUR_ROWS):
@@ -319,7 +344,7 @@ def _count_colours(pair: _Pair, crop: Crop, colours: Colours) -> None:
         seen = grown(part, COLOUR_REACH, (width, height))
         images = (
             torch.from_numpy(unit_range(_cut(x, seen))).permute(2, 0, 1)[None]
-            for x in (pair.base, pair.other)
+            for x in (base, other)
         )
         changes = colour_change(*images)[0].numpy()
         rows = slice(top - seen.top, part.bottom - seen.top)
@@ -327,42 +352,15 @@ def _count_colours(pair: _Pair, crop: Crop, colours: Colours) -> None:
         colours.add(changes[rows, columns], top, part.left)
 
 
-class _Around:
-    """Rows of a layer joined with those above them that their surroundings reach into."""
-
-    def __init__(self, options: Options, height: int) -> None:
-        self._tolerance_in = options.tolerance_in
-        self._height = height
-        self._counted: dict[str, int] = {}
-        self._above: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def joined(
-        self, layer: Layer, row: int, f: Tensor, d: Tensor
-    ) -> tuple[int, Tensor, Tensor, range]:
-        """First row, feature and change with rows from above, and the rows now to be counted."""
-        end, reach = row + f.shape[2], self._tolerance_in(layer)
-        if not reach:
-            return row, f, d, range(row, end)
-        if layer.name in self._above:
-            above_f, above_d = self._above[layer.name]
-            row -= above_f.shape[2]
-            f, d = torch.cat((above_f, f), 2), torch.cat((above_d, d), 2)
-        self._above[layer.name] = f[:, :, -2 * reach :].clone(), d[:, :, -2 * reach :].clone()
-        is_last = end == self._height // layer.stride
-        ready = range(self._counted.get(layer.name, 0), end if is_last else end - reach)
-        self._counted[layer.name] = max(ready.stop, ready.start)
-        return row, f, d, ready
-
-
 def _owned(
-    crop: Crop, stride: int, row: int, ready: range, width: int, changed: Window | None
+    crop: Crop, stride: int, row: int, shape: Sequence[int], changed: Window | None
 ) -> Part | None:
-    """What of the rows that are ready a crop owns and can differ, in a tensor from `row` on."""
+    """What a crop owns and can differ, of a tensor of rows × columns whose first row is `row`."""
     seen, own = crop.seen, crop.own
     above, first_column = seen.top // stride, seen.left // stride
-    first_row = above + row
-    top = max(own.top // stride, above + ready.start)
-    bottom = min(own.bottom // stride, above + ready.stop)
+    first_row, (height, width) = above + row, shape
+    top = max(own.top // stride, first_row)
+    bottom = min(own.bottom // stride, first_row + height)
     left, right = own.left // stride, min(own.right // stride, first_column + width)
     if changed:
         top = max(top, above + changed.top)

@@ -47,7 +47,7 @@ class Options:
     blur: float = 0.0
     """Standard deviation, in pixels, of the Gaussian that smooths both images first."""
     tolerance: int = 0
-    """Displacements forgiven in layers of stride 1 and 2, in positions."""
+    """Displacements forgiven, in pixels."""
     floor: float = 0.0
     """Most that is subtracted from the map because the images differ by it everywhere."""
     colour: float = 0.0
@@ -137,21 +137,16 @@ class Options:
         """The deepest chosen layer."""
         return self.layers[-1]
 
-    def tolerance_in(self, layer: Layer) -> int:
-        """Displacements forgiven in a layer, in its positions."""
-        return self.tolerance if layer.stride <= 2 else 0
-
     @property
     def deepest_reach(self) -> Layer:
-        """The deepest chosen layer, seeing as far as any does with blur and tolerance."""
+        """The deepest chosen layer, seeing as far as any does, with blur and colour."""
         deepest = layers.LAYERS[self.deepest]
         if deepest.kind == "fc":
             return deepest
         before = after = 0
         for layer in (layers.LAYERS[name] for name in self.layers):
-            around = self.tolerance_in(layer) * layer.stride
-            before = max(before, layer.reach_before + around)
-            after = max(after, deepest.stride - layer.stride + layer.reach_after + around)
+            before = max(before, layer.reach_before)
+            after = max(after, deepest.stride - layer.stride + layer.reach_after)
         if self.colour:
             before = max(before, COLOUR_REACH)
             after = max(after, deepest.stride - 1 + COLOUR_REACH)

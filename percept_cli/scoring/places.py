@@ -15,26 +15,6 @@ SHARE = 0.25
 """Share of the peak from which a cell belongs to a region, unless a threshold says otherwise."""
 
 
-PARTS = 4
-"""Parts on each side of a map that are looked at to see whether a difference is everywhere."""
-
-FEWEST_CELLS = 2500
-"""In a smaller map a part has too few cells to tell."""
-
-
-def everywhere(cells: Grid) -> float:
-    """What the images differ by everywhere: at least a quarter of the parts of the map reach it.
-
-    A part reaches its 0.99 quantile. So a change in fewer than a quarter of the parts, however
-    large, is nowhere but there, and gives 0; as does a small map.
-    """
-    if cells.size < FEWEST_CELLS:
-        return 0.0
-    rows = np.array_split(cells, PARTS, axis=0)
-    parts = [part for row in rows for part in np.array_split(row, PARTS, axis=1)]
-    return float(np.quantile([np.quantile(part, 0.99) for part in parts], 0.75, method="lower"))
-
-
 def peak_of(cells: Grid, side: int) -> tuple[float, tuple[int, int]]:
     """The largest cell, the first of equals, and its middle, x and y in pixels."""
     row, column = divmod(int(cells.argmax()), cells.shape[1])

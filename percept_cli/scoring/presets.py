@@ -34,12 +34,11 @@ PRESETS = {
             "rendering",
             "pages and drawings, judged by peak",
             "unit",
-            layers=("conv1_1", "conv2_1", "conv3_1"),
-            layer_weights={"conv3_1": 2.0},
+            layers=("conv3_1",),
             blur=1.0,
             tolerance=1,
             floor=0.2,
-            colour=6.5,
+            colour=6.3,
         ),
     )
 }

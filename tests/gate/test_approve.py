@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from conftest import SAMPLES, clean_environment
 from PIL import Image
 
 from percept_cli.errors import OutputError, PerceptError
-from percept_cli.gate.approve import ABANDONED, Approval, Change, carry_out
+from percept_cli.gate.approve import Approval, Change, carry_out
+from percept_cli.writing import UNFINISHED, WholeFile
 
 REFERENCES, CHANGED = SAMPLES / "references", SAMPLES / "edit-1"
 
@@ -179,13 +179,57 @@ def test_a_baseline_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         carry_out(change)
 
 
-def test_files_a_killed_process_left_are_removed_later(tmp_path: Path) -> None:
-    old, young = tmp_path / ".percept-old", tmp_path / ".percept-young"
-    for file in (old, young):
-        file.write_text("half")
-    os.utime(old, (time.time() - 2 * ABANDONED,) * 2)
+def test_links_out_of_the_baselines_are_not_followed(tmp_path: Path) -> None:
+    outside, baseline = tmp_path / "outside", tmp_path / "b"
+    for folder in (outside / "photos", baseline):
+        folder.mkdir(parents=True)
+    kept = [outside / "rc", outside / "photos" / "mine.png"]
+    for file in kept:
+        file.write_bytes((REFERENCES / "coffee.png").read_bytes())
+    (baseline / "chelsea.png").symlink_to(outside / "rc")
+    (baseline / "sub").symlink_to(outside / "photos")
+    candidates = tmp_path / "c"
+    (candidates / "sub").mkdir(parents=True)
+    for name in ("chelsea.png", "sub/new.png"):
+        (candidates / name).write_bytes((CHANGED / "chelsea.png").read_bytes())
+    changes = Approval(baseline, candidates, prune=True).changes()
+    assert {(c.action, c.baseline.name) for c in changes} >= {
+        ("updated", "chelsea.png"),
+        ("added", "new.png"),
+        ("removed", "mine.png"),
+    }
+    for change in changes:
+        with pytest.raises(OutputError, match=r"leads to .*outside of .*remove the link"):
+            carry_out(change)
+    assert [file.read_bytes() for file in kept] == [(REFERENCES / "coffee.png").read_bytes()] * 2
+    assert not (outside / "photos" / "new.png").exists()
+
+
+def test_a_link_to_a_device_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "coffee.png").symlink_to("/dev/null")
+    change = Change("updated", tmp_path / "coffee.png", REFERENCES / "coffee.png")
+    with pytest.raises(OutputError, match="outside of"):
+        carry_out(change)
+    assert (tmp_path / "coffee.png").is_symlink() and Path("/dev/null").is_char_device()
+
+
+def test_a_link_within_the_baselines_stays_one(tmp_path: Path) -> None:
     approve(tmp_path, REFERENCES, "coffee*")
-    assert not old.exists() and young.exists()
+    (tmp_path / "chelsea.png").symlink_to("coffee.png")
+    approve(tmp_path, CHANGED, "chelsea*")
+    assert (tmp_path / "chelsea.png").is_symlink()
+    assert (tmp_path / "coffee.png").read_bytes() == (CHANGED / "chelsea.png").read_bytes()
+
+
+def test_files_a_killed_process_left_are_removed_later(tmp_path: Path) -> None:
+    old, own = tmp_path / f".a.png.0f{UNFINISHED}", tmp_path / ".percept-notes"
+    for file in (old, own):
+        file.write_text("half")
+    being_written = WholeFile(tmp_path / "b.png")
+    approve(tmp_path, REFERENCES, "coffee*")
+    assert not old.exists() and own.exists()
+    being_written.place()
+    assert (tmp_path / "b.png").exists()
 
 
 def started(baseline: Path, candidate: Path) -> subprocess.Popen[bytes]:
@@ -204,7 +248,7 @@ def test_a_process_killed_in_mid_approval_leaves_whole_baselines(tmp_path: Path)
         approve(baseline, REFERENCES)
         process = started(baseline, CHANGED)
         while process.poll() is None:
-            touched = any(path.name.startswith(".percept-") for path in baseline.iterdir())
+            touched = any(path.name.endswith(UNFINISHED) for path in baseline.iterdir())
             if touched or (baseline / "article.png").read_bytes() != olds["article.png"]:
                 time.sleep(attempt * 5e-5)
                 process.send_signal(signal.SIGKILL)

@@ -166,3 +166,13 @@ def test_bytes_and_fractions_are_the_same_image() -> None:
     _, expected = tapped(network, *fractions, ("conv2_1",))["conv2_1"]
     _, found = tapped(network, *bytes_, ("conv2_1",))["conv2_1"]
     assert apart(found, expected) < 2 * through("conv2_1", torch.float64)
+
+
+def test_several_images_beside_one_base_give_what_each_gives_alone() -> None:
+    network = VGG19(load("bundled"), "conv3_1")
+    base, others = photograph(), [noisy(0.3), noisy(1e-2)]
+    f, d = tapped(network, base, torch.cat(others), ("conv2_1", "pool2", "conv3_1"), 12)["conv3_1"]
+    for index, other in enumerate(others):
+        alone = tapped(network, base, other, ("conv3_1",), 12)["conv3_1"]
+        assert torch.equal(f, alone[0])
+        assert apart(d[index : index + 1], alone[1]) < through("conv3_1")

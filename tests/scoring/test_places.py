@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from percept_cli.results import Region
-from percept_cli.scoring.places import MOST_REGIONS, everywhere, peak_of, regions_of
+from percept_cli.scoring.places import MOST_REGIONS, peak_of, regions_of
 
 
 def test_the_peak_is_the_middle_of_its_cell() -> None:
@@ -48,17 +48,3 @@ def test_the_largest_peaks_come_first_and_no_more_than_the_most() -> None:
     cells[::2, ::2] = np.arange(100).reshape(10, 10) + 100
     found = regions_of(cells, 8, (160, 160))
     assert [region.peak for region in found] == [199.0 - n for n in range(MOST_REGIONS)]
-
-
-def test_a_difference_in_few_parts_of_the_map_is_not_everywhere() -> None:
-    """Three of sixteen parts may change, all four of a row must not hide one another."""
-    cells = np.zeros((80, 80))
-    for count in range(1, 17):
-        row, column = divmod(count - 1, 4)
-        cells[20 * row : 20 * row + 20, 20 * column : 20 * column + 20] = 0.5
-        assert everywhere(cells) == (0.5 if count > 4 else 0.0)
-
-
-def test_in_a_small_map_nothing_is_everywhere() -> None:
-    assert everywhere(np.full((20, 20), 0.5)) == 0
-    assert everywhere(np.full((50, 50), 0.5)) == 0.5

@@ -1,0 +1,66 @@
+"""What two images differ by in content all over the page: the renderer's, not a change."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from percept_cli.inputs.images import Pixels, unit_range
+from percept_cli.scoring.cells import Grid
+
+CONTRAST = 0.1
+"""Range of a colour, of 1, within CLOSE pixels of a pixel from which on there is content."""
+
+CLOSE = 2
+
+AROUND = 8
+"""Cells on each side of one with content in which it may differ."""
+
+FEWEST_CELLS = 500
+"""With fewer cells of content nothing is all over the page."""
+
+STRIP_CELLS = 64
+"""Rows of cells whose pixels are looked at together."""
+
+
+def subtract_floor(cells: Grid, images: tuple[Pixels, Pixels], side: int, most: float) -> float:
+    """Take from the cells with content what half of them have within AROUND cells, at the most.
+
+    Cells are rows × columns of `side` pixels, the images H×W×3. So a change in less than half of
+    the content, however large and wherever it is, loses nothing, nor does one of an empty area.
+    """
+    if not most or np.count_nonzero(cells) == 0:
+        return 0.0
+    content = _content(images[0], cells.shape, side) | _content(images[1], cells.shape, side)
+    if np.count_nonzero(content) < FEWEST_CELLS:
+        return 0.0
+    of_content = torch.from_numpy(np.where(content, cells, 0))[None]
+    around = _largest(of_content, AROUND)[0].numpy()
+    floor = min(float(np.quantile(around[content], 0.5, method="lower")), most)
+    cells[content] = np.maximum(cells[content] - floor, 0)
+    return floor
+
+
+def _content(image: Pixels, shape: tuple[int, ...], side: int) -> NDArray[np.bool_]:
+    """Which cells have a pixel around which a colour varies: an edge, a stroke, a texture."""
+    found = np.zeros(shape, bool)
+    for top in range(0, shape[0], STRIP_CELLS):
+        rows = min(STRIP_CELLS, shape[0] - top)
+        above = min(top * side, CLOSE)
+        strip = image[top * side - above : (top + rows) * side + CLOSE, : shape[1] * side + CLOSE]
+        pixels = torch.from_numpy(unit_range(strip).transpose(2, 0, 1).copy())
+        ranges = (_largest(pixels, CLOSE) + _largest(-pixels, CLOSE)).amax(0)
+        own = ranges[above : above + rows * side, : shape[1] * side]
+        largest = own.reshape(rows, side, shape[1], side).amax((1, 3))
+        found[top : top + rows] = (largest > CONTRAST).numpy()
+    return found
+
+
+def _largest(values: Tensor, around: int) -> Tensor:
+    """The largest value on each side of each position up to so many positions away, C×H×W."""
+    for window, padding in (((2 * around + 1, 1), (around, 0)), ((1, 2 * around + 1), (0, around))):
+        values = functional.max_pool2d(values, window, 1, padding)
+    return values

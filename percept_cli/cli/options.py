@@ -82,7 +82,7 @@ Tolerance = Annotated[
     typer.Option(
         envvar="PERCEPT_TOLERANCE",
         metavar="R",
-        help="Forgive displacements of up to R positions in layers of stride 1 and 2.",
+        help="Forgive displacements of up to R pixels.",
         rich_help_panel=MEASURE,
         show_default="0 for photo, 1 for rendering",
     ),
@@ -92,7 +92,7 @@ Floor = Annotated[
     typer.Option(
         envvar="PERCEPT_FLOOR",
         metavar="MOST",
-        help="Subtract from the map what the images differ by everywhere, but no more than this: "
+        help="Subtract from the map what half of the content differs by, but no more than this: "
         "the peak is what stands out.",
         rich_help_panel=MEASURE,
         show_default="0 for photo, 0.2 for rendering",
@@ -106,7 +106,7 @@ Colour = Annotated[
         help="What a change of colour counts in the map, per unit of OKLab: of areas, and of "
         "strokes whose pattern stays.",
         rich_help_panel=MEASURE,
-        show_default="0 for photo, 6.5 for rendering",
+        show_default="0 for photo, 6.3 for rendering",
     ),
 ]
 Ignore = Annotated[

@@ -49,7 +49,7 @@ class Options:
     tolerance: int = 0
     """Displacements forgiven, in pixels."""
     floor: float = 0.0
-    """Most that is subtracted from the map because the images differ by it everywhere."""
+    """Most that is subtracted from the map because half of the content differs by it."""
     colour: float = 0.0
     """What a change of colour counts in the map, per unit of OKLab."""
     weights: str = "bundled"

@@ -47,6 +47,7 @@ def compare(
     precision: str = "fp32",
     device: str = "auto",
     max_pixels: int = 200_000_000,
+    max_bytes: int = 1 << 30,
 ) -> Result:
     """Score one pair of images with the numbers of `percept compare`, whose options these are.
 
@@ -78,6 +79,7 @@ def compare(
         precision=precision,
         device=device,
         max_pixels=max_pixels,
+        max_bytes=max_bytes,
     )
     return Scorer(options).compare(reference, candidate).result
 

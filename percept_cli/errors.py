@@ -35,8 +35,9 @@ def unwritable(error: OSError) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text with everything escaped that moves a cursor or turns a line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """The text with everything escaped that moves a cursor, turns a line, or commands a CI."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"\\{line}" if line.lstrip().startswith(("::", "##")) else line
 
 
 def shown(path: Path) -> str:

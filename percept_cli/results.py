@@ -196,6 +196,7 @@ class Settings:
     frame: int | None
     """The one frame that was compared; None for all."""
     max_pixels: int
+    max_bytes: int
     precision: str
     device: str | None
     """None where no pair needed the network."""

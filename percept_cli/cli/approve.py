@@ -12,6 +12,7 @@ from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, one_line, shown
 from percept_cli.gate.approve import Approval, Change, carry_out
+from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.scoring.options import MAX_PIXELS
 
 
@@ -36,6 +37,7 @@ def approve(
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
     max_pixels: shared.MaxPixels = MAX_PIXELS,
+    max_bytes: shared.MaxBytes = MAX_BYTES,
     quiet: shared.Quiet = False,
 ) -> None:
     """Accept candidates as baselines, all of them or those that match a glob.
@@ -53,7 +55,7 @@ def approve(
     """
     talk = Talk(quiet)
     done: Counter[str] = Counter()
-    approval = Approval(baseline, candidate, globs or (), variant, prune, max_pixels)
+    approval = Approval(baseline, candidate, globs or (), variant, prune, max_pixels, max_bytes)
     for change in approval.changes():
         action = _done(change, talk, dry_run=dry_run)
         done[action] += 1

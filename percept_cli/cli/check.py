@@ -20,12 +20,13 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, Rules
+from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.results import Settings
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS
 
 SHOWN = 20
 
-SHARED = ("weights", "resize", "max-pixels", "precision", "device")
+SHARED = ("weights", "resize", "max-pixels", "max-bytes", "precision", "device")
 """Settings that no single image has of its own."""
 
 
@@ -52,6 +53,7 @@ def check(
     frame: shared.Frame = None,
     ignore: shared.Ignore = [],  # noqa: B006
     max_pixels: shared.MaxPixels = MAX_PIXELS,
+    max_bytes: shared.MaxBytes = MAX_BYTES,
     precision: shared.Precision = "fp32",
     device: shared.Device = "auto",
     json: shared.Json = None,

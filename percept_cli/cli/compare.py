@@ -17,6 +17,7 @@ from percept_cli.cli.run import Run, refused_unpaired
 from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError
+from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.inputs.pairs import Pair
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.formats import format_for
@@ -47,6 +48,7 @@ def compare(
     frame: shared.Frame = None,
     ignore: shared.Ignore = [],  # noqa: B006
     max_pixels: shared.MaxPixels = MAX_PIXELS,
+    max_bytes: shared.MaxBytes = MAX_BYTES,
     precision: shared.Precision = "fp32",
     device: shared.Device = "auto",
     form: shared.Format = None,
@@ -90,6 +92,7 @@ def compare(
         precision=precision,
         device=device,
         max_pixels=max_pixels,
+        max_bytes=max_bytes,
     )
     talk = Talk(quiet)
     talk.configuration(context.obj.file)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from PIL import Image
 
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.configuration import configured
@@ -164,12 +165,30 @@ Frame = Annotated[
         show_default="all, and the worst counts",
     ),
 ]
+
+
+def _bind_pillow(max_pixels: int) -> int:
+    """Let the limit hold for what Pillow opens inside a file, too."""
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    return max_pixels
+
+
 MaxPixels = Annotated[
     int,
     typer.Option(
         envvar="PERCEPT_MAX_PIXELS",
         help="Most pixels an image may have.",
         rich_help_panel=IMAGES,
+        callback=_bind_pillow,
+    ),
+]
+MaxBytes = Annotated[
+    int,
+    typer.Option(
+        envvar="PERCEPT_MAX_BYTES",
+        help="Most bytes of an image's file.",
+        rich_help_panel=IMAGES,
+        show_default="1 GiB",
     ),
 ]
 Precision = Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from percept_cli.cli.sources import Source, refuse_inputs
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.results import Result, Settings, Summary
+from percept_cli.scoring.options import MAX_PIXELS
 from percept_cli.scoring.score import Scored
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Reports:
 
     def close(self, summary: Summary) -> None:
         """Write the report."""
-        write_report(self.folder, self._results, summary, self.settings(), copy=self.copy)
+        made, most = self.settings(), self.settings().max_pixels
+        write_report(self.folder, self._results, summary, made, copy=self.copy, max_pixels=most)
 
 
 def report_for(
@@ -78,19 +80,29 @@ def report_for(
 
 
 def write_report(
-    folder: Path, results: list[Result], summary: Summary, settings: Settings, *, copy: bool
+    folder: Path,
+    results: list[Result],
+    summary: Summary,
+    settings: Settings,
+    *,
+    copy: bool,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Write the report of results that are there; OutputError if that fails."""
     from percept_cli.outputs.html_report import Report
 
     def decode(file: str, frame: int | None, background: str | None) -> Image.Image | None:
-        return picture_of(file, settings, frame, background)
+        return picture_of(file, settings, max_pixels, frame, background)
 
     Report(folder, decode, copy).write(results, summary, settings)
 
 
 def picture_of(
-    file: str, settings: Settings, frame: int | None = None, background: str | None = None
+    file: str,
+    settings: Settings,
+    max_pixels: int,
+    frame: int | None = None,
+    background: str | None = None,
 ) -> Image.Image | None:
     """An image file as it was compared, before resizing; None if it cannot be read."""
     import numpy as np
@@ -100,9 +112,9 @@ def picture_of(
     from percept_cli.inputs.images import decoded, unit_range
 
     try:
-        image = opened(read_bytes(Path(file)), file, settings.max_pixels)
+        image = opened(read_bytes(Path(file)), file, max_pixels)
         if frame:
-            seek(image, frame, file, settings.max_pixels)
+            seek(image, frame, file, max_pixels)
         behind = background or backgrounds_of(settings.background)[0]
         pixels = decoded(image, file).on(behind).pixels
     except (PerceptError, OutputError):

@@ -13,7 +13,7 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
 from percept_cli.inputs.pairs import Pair, pairs_from_lines, pairs_in, pairs_of
 from percept_cli.inputs.shards import part_of, plan_of, shard_named
-from percept_cli.outputs.words import left_out_words
+from percept_cli.outputs.words import command_line, left_out_words
 from percept_cli.results import Settings, Shard
 
 
@@ -79,10 +79,8 @@ def source_of(reference: Path | None, candidate: Path | None, manifest: str | No
 def checked_source(baseline: Path, candidate: Path) -> Source:
     """What a check compares; PerceptError if there is nothing."""
     if candidate.is_dir() and not baseline.exists():
-        raise PerceptError(
-            f"{shown(baseline)}: no baselines: 'percept approve {shown(baseline)} "
-            f"{shown(candidate)}' makes them"
-        )
+        command = command_line("approve", shown(baseline), shown(candidate))
+        raise PerceptError(f"{shown(baseline)}: no baselines: make them: {command or 'approve'}")
     if not candidate.is_dir() and not os.path.lexists(candidate):
         if not os.path.lexists(baseline):
             raise PerceptError(f"{shown(baseline)}, {shown(candidate)}: no such files: check them")

@@ -13,7 +13,7 @@ from typing import Literal
 
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs, matches, variant_name
-from percept_cli.inputs.files import read_bytes, size_of
+from percept_cli.inputs.files import MAX_BYTES, read_bytes, size_of
 from percept_cli.inputs.pairs import Pair, pairs_of
 from percept_cli.writing import remove, write_whole
 
@@ -44,6 +44,7 @@ class Approval:
     prune: bool = False
     """Remove baselines whose candidate is gone."""
     max_pixels: int = 200_000_000
+    max_bytes: int = MAX_BYTES
 
     def changes(self) -> list[Change]:
         """What is to be done, by the names of the images; nothing is done yet.
@@ -102,7 +103,7 @@ class Approval:
         elif group[0].error:
             return Change("error", target, candidate, group[0].error)
         try:
-            content = read_bytes(candidate)
+            content = read_bytes(candidate, self.max_bytes)
             equal = any(p.reference and _equal(p.reference, candidate) for p in group)
             size_of(content, shown(candidate), self.max_pixels, decode=not equal)
             if equal:

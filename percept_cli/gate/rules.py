@@ -11,6 +11,7 @@ from typing import Any
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import matches
 from percept_cli.gate.thresholds import thresholds_of
+from percept_cli.inputs.configuration import check_type
 from percept_cli.inputs.ignore import beside
 from percept_cli.network.layers import chosen
 from percept_cli.results import Thresholds
@@ -124,39 +125,6 @@ def _made(
     return Recipe(options, thresholds_of(options, **thresholds), overrides)
 
 
-NUMBER, TEXT = (int, float), (str,)
-TYPES: dict[str, tuple[tuple[type, ...], str]] = {
-    "preset": (TEXT, "a name"),
-    "layers": ((list, str), "a list of names"),
-    "layer-weight": ((dict,), "a table such as {conv3_1 = 2}"),
-    "distance": (TEXT, "a name"),
-    "raw": ((bool,), "true or false"),
-    "blur": (NUMBER, "a number"),
-    "tolerance": ((int,), "a whole number"),
-    "floor": (NUMBER, "a number"),
-    "colour": (NUMBER, "a number"),
-    "background": (TEXT, "a colour, or several with commas"),
-    "frame": ((int,), "a whole number"),
-    "ignore": ((list, str), 'a list such as ["x,y,width,height", "mask.png"]'),
-    "peak-threshold": ((*NUMBER, str), "a number or a name"),
-    "threshold": (NUMBER, "a number"),
-    "layer-threshold": ((dict,), "a table such as {conv3_1 = 0.1}"),
-}
-
-
-def _check_type(where: str, key: str, value: Any) -> None:
-    kinds, words = TYPES[key]
-    entries = value.values() if isinstance(value, dict) else ()
-    names = value if key == "layers" and isinstance(value, list) else ()
-    if (
-        not isinstance(value, kinds)
-        or (isinstance(value, bool) and bool not in kinds)
-        or not all(type(entry) in NUMBER for entry in entries)
-        or not all(isinstance(name, str) for name in names)
-    ):
-        raise PerceptError(f"{where}: {key} = {value!r}: give {words}")
-
-
 def _checked(tables: Any, file: Path | None) -> dict[str, dict[str, Any]]:
     where = shown(file or Path())
     if not isinstance(tables, dict):
@@ -169,5 +137,5 @@ def _checked(tables: Any, file: Path | None) -> dict[str, dict[str, Any]]:
                 near = difflib.get_close_matches(key, KEYS, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}"
                 raise PerceptError(f'{where}: images."{glob}": unknown key {key!r}: {hint}')
-            _check_type(f'{where}: images."{glob}"', key, table[key])
+            check_type(f'{where}: images."{glob}"', key, table[key])
     return tables

@@ -11,19 +11,32 @@ from PIL import Image, ImageColor, UnidentifiedImageError
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.intact import surely_decodes
-from percept_cli.inputs.kinds import FIRST, plugin_for
+from percept_cli.inputs.kinds import FIRST, opened_formats, plugin_for
+
+MAX_BYTES = 1 << 30
+"""Most bytes of a file that are read, unless more are asked for."""
+
+START_OF_SCAN = b"\xff\xda"
+MOST_SCANS = 100
+"""Most scans of a JPEG file, each of which decodes the whole image once more; cameras write ten."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's content; PerceptError if there is none to read."""
+def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """The file's content; PerceptError if there is none to read, or more than max_bytes."""
     name = shown(path)
     try:
         str(path).encode("utf-8")
-        mode = path.stat().st_mode
+        status = path.stat()
+        mode = status.st_mode
         if S_ISDIR(mode):
             raise PerceptError(f"{name}: a folder where an image is expected: name a file")
         if not S_ISREG(mode):
             raise PerceptError(f"{name}: not a regular file: name an image file")
+        if status.st_size > max_bytes:
+            raise PerceptError(
+                f"{name}: {status.st_size} bytes, over --max-bytes {max_bytes}: "
+                "raise it if you trust the file"
+            )
         content = path.read_bytes()
     except UnicodeEncodeError as error:
         raise PerceptError(f"{name}: the file name is not UTF-8: rename the file") from error
@@ -50,24 +63,30 @@ def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
     except UnidentifiedImageError as error:
         raise PerceptError(f"{name}: not an image of a kind Pillow reads: convert it") from error
     except Image.DecompressionBombError as error:
+        if max_pixels == Image.MAX_IMAGE_PIXELS:
+            raise PerceptError(
+                f"{name}: over --max-pixels {max_pixels}: raise it if you trust the file"
+            ) from error
         raise PerceptError(
             f"{name}: more pixels than Pillow opens: set PIL.Image.MAX_IMAGE_PIXELS = None first"
         ) from error
     except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
         raise _damaged(name, error) from error
     check_pixels(image.size, name, max_pixels)
+    if image.format in ("JPEG", "MPO") and content.count(START_OF_SCAN) > MOST_SCANS:
+        raise PerceptError(f"{name}: over {MOST_SCANS} scans, which take too long: write it again")
     return image
 
 
 def _identified(content: bytes, name: str) -> Image.Image:
+    Image.preinit()
     try:
-        return Image.open(io.BytesIO(content))
+        return Image.open(io.BytesIO(content), formats=opened_formats())
     except UnidentifiedImageError:
-        plugin = plugin_for(content[:FIRST])
-        if plugin is None:
-            raise
-        plugin.teach(name)
-        return Image.open(io.BytesIO(content))
+        Image.init()  # All of Pillow's formats take a while to load.
+        if plugin := plugin_for(content[:FIRST]):
+            plugin.teach(name)
+        return Image.open(io.BytesIO(content), formats=opened_formats())
 
 
 def size_of(content: bytes, name: str, max_pixels: int, *, decode: bool = False) -> tuple[int, int]:

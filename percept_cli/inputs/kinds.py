@@ -12,8 +12,12 @@ from PIL import Image
 
 from percept_cli.errors import PerceptError
 
-NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-"""Formats that Pillow opens without a decoder of its own."""
+ALLOWED = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICNS", "ICO", "JPEG", "JPEG2000", "JXL", "MPO"),
+    *("PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
+)
+"""Formats that are opened, as Pillow names them: none that starts another program, as PostScript
+does, needs a library for its container, or only says what it holds."""
 
 WITHOUT_MARK = {"DIB", "GBR"}
 """Formats that begin with a number that other files may begin with as well."""
@@ -72,7 +76,7 @@ def readable(name: str) -> bool:
         Image.init()  # All of Pillow's formats take longer to load than a small folder to read.
     kind = Image.EXTENSION.get(ending)
     # What Pillow opens as JPEG may turn out to be an MPO.
-    opens = kind == "MPO" or (kind in Image.OPEN and kind not in NOT_DECODED)
+    opens = kind == "MPO" or (kind in Image.OPEN and kind in ALLOWED)
     return opens or any(ending in plugin.suffixes for plugin in (HEIF, JXL, AVIF))
 
 
@@ -91,7 +95,7 @@ def holds_image(path: Path) -> bool:
                 if first[:2] != NAKED_JXL:
                     return True
                 plugin.teach(path.name)
-            Image.open(file, formats=[kind for kind in Image.OPEN if _has_mark(kind)])
+            Image.open(file, formats=[kind for kind in opened_formats() if _has_mark(kind)])
             return True
     except (Image.DecompressionBombError, MemoryError):
         return True
@@ -99,9 +103,14 @@ def holds_image(path: Path) -> bool:
         return False
 
 
+def opened_formats() -> list[str]:
+    """The formats that Pillow may try on a file, of those it knows now."""
+    return [kind for kind in Image.OPEN if kind.upper() in ALLOWED]
+
+
 def _has_mark(kind: str) -> bool:
     """Whether files of that format begin as no others do, and Pillow has a decoder for them."""
-    return Image.OPEN[kind][1] is not None and kind not in NOT_DECODED | WITHOUT_MARK
+    return Image.OPEN[kind][1] is not None and kind not in WITHOUT_MARK
 
 
 def plugin_for(first: bytes) -> Plugin | None:

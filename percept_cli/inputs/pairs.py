@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,31 +80,46 @@ def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
 
 def _images_below(folder: Path) -> tuple[set[str], list[str]]:
     """Relative paths of a folder's images, and the other files; hidden files are not looked at."""
-    names = list(_files(folder, "", frozenset()))
+    names, again = _files(folder)
     images = {name for name in names if readable(name) or holds_image(folder / name)}
     others = [shown(folder / name) for name in names if name not in images]
-    return images, sorted(others)
+    return images, sorted(
+        others + [f"{shown(folder / name)} (a link to a folder)" for name in again]
+    )
 
 
-def _files(folder: Path, below: str, above: frozenset[str]) -> Iterator[str]:
-    """Relative paths of all files that are not hidden; a link to a folder above is not entered."""
-    place = os.path.realpath(folder / below)
-    if place in above:
-        return
-    try:
-        with os.scandir(folder / below) as entries:
-            listed = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        reason = error.strerror
-        raise PerceptError(
-            f"{shown(folder / below)}: cannot be read ({reason}): check its rights"
-        ) from error
-    for entry in listed:
-        name = os.path.join(below, entry.name)
-        if entry.is_dir():
-            yield from _files(folder, name, above | {place})
-        else:
-            yield name
+def _files(folder: Path) -> tuple[list[str], list[str]]:
+    """Relative paths of all files that are not hidden, and links to folders that are walked anyway.
+
+    Each folder is walked once, by its own path if it has one in here: links may make circles.
+    """
+    names: list[str] = []
+    again: list[str] = []
+    walked: set[str] = set()
+    folders, links = deque([""]), deque[str]()
+    while folders or links:
+        below = folders.popleft() if folders else links.popleft()
+        place = os.path.realpath(folder / below)
+        if place in walked:
+            again.append(below)
+            continue
+        walked.add(place)
+        try:
+            with os.scandir(folder / below) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    name = os.path.join(below, entry.name)
+                    if entry.name.startswith("."):
+                        continue
+                    if not entry.is_dir():
+                        names.append(name)
+                    else:
+                        (links if entry.is_symlink() else folders).append(name)
+        except OSError as error:
+            reason = error.strerror
+            raise PerceptError(
+                f"{shown(folder / below)}: cannot be read ({reason}): check its rights"
+            ) from error
+    return names, again
 
 
 def pairs_in(manifest: Path) -> Iterator[Pair]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from percept_cli.errors import PerceptError, shown
+from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.results import SCORING_VERSION, VERSION, Result, Settings, Summary
+
+LONGEST = 200
+"""Most characters of what is said to be wrong in a file."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,14 @@ def read_saved(file: Path) -> Saved:
         raise PerceptError(f"{name}: not UTF-8: give results that percept wrote") from error
     try:
         document = _document(text)
-        if document["version"] != VERSION:
+        if document.get("version", VERSION) != VERSION:
             raise PerceptError(
                 f"{name}: results of version {document['version']}, not {VERSION}: make them again"
             )
+        _check(document, name)
         settings = Settings.of(document["settings"])
+        if set(settings.layers) - set(settings.layer_weights):
+            raise ValueError("a layer without a weight")
         if settings.scoring_version != SCORING_VERSION:
             raise PerceptError(
                 f"{name}: figures of scoring version {settings.scoring_version}, this percept's is "
@@ -57,11 +65,39 @@ def read_saved(file: Path) -> Saved:
 def _document(text: str) -> dict[str, Any]:
     """A document of one piece, from one or from JSON Lines with their closing line."""
     try:
-        document: dict[str, Any] = json.loads(text)
+        document: dict[str, Any] = json.loads(text, parse_constant=_no_number)
     except ValueError:
-        *pairs, closing = (json.loads(line) for line in text.splitlines() if line)
+        *pairs, closing = (
+            json.loads(line, parse_constant=_no_number) for line in text.splitlines() if line
+        )
         return {**closing, "pairs": pairs}
     return document if "pairs" in document else {**document, "pairs": []}
+
+
+def _no_number(constant: str) -> None:
+    raise TypeError(f"{constant} is no number")
+
+
+def _check(document: dict[str, Any], name: str) -> None:
+    """PerceptError for a document that is not what percept writes; the first field is named."""
+    import fastjsonschema
+
+    try:
+        _validator()(document)
+    except fastjsonschema.JsonSchemaValueException as error:
+        said = one_line(error.message.removeprefix("data.").removeprefix("data "))
+        raise PerceptError(
+            f"{name}: no results of percept: {said[:LONGEST]}: give what --json or --output wrote"
+        ) from error
+
+
+@cache
+def _validator() -> Any:
+    import fastjsonschema
+
+    text = (resources.files("percept_cli.outputs") / "results.schema.json").read_text()
+    definitions = json.loads(text)["$defs"]
+    return fastjsonschema.compile({"$ref": "#/$defs/document", "$defs": definitions})
 
 
 def _beside(file: Path, result: Result) -> Result:

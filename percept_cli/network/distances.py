@@ -87,7 +87,9 @@ def _direction_change(f: Tensor, d: Tensor) -> Tensor:
 
 
 def _inverse_norm(square: Tensor) -> Tensor:
-    return square.clamp_min(FAINT).rsqrt() * (square > FAINT)
+    """1/‖f‖, or 0 where the feature is faint; NaN where its square is not finite."""
+    finite = square - square
+    return square.clamp_min(FAINT).rsqrt() * (square > FAINT) + finite
 
 
 DISTANCES = {

@@ -64,7 +64,7 @@ def torchvision_url() -> str:
 def torchvision_path() -> Path:
     """Where torch's hub keeps torchvision's file (torch.hub.get_dir, without importing torch)."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = Path(os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))).expanduser()
+    home = _expanded(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
     return home / "hub" / "checkpoints" / torchvision_url().rsplit("/", 1)[-1]
 
 
@@ -108,7 +108,14 @@ def path_of(weights: str) -> Path:
     """The file behind a value of --weights, whether it is there yet or not."""
     if weights == "bundled":
         return bundled_path()
-    return torchvision_path() if weights == "torchvision" else Path(weights).expanduser()
+    return torchvision_path() if weights == "torchvision" else _expanded(weights)
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise PerceptError(f"{path}: no such home folder: name it in full") from error
 
 
 def check_available(weights: str) -> None:
@@ -290,6 +297,10 @@ def _checked(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     for key in needed:
         name, shape = expected[key]
         tensor = state[key]
+        if isinstance(tensor, torch.Tensor) and (
+            tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex()
+        ):
+            raise PerceptError(f"{path}: tensor {key} is no plain one of real numbers: convert it")
         if not isinstance(tensor, torch.Tensor) or tuple(tensor.shape) != shape:
             found = tuple(getattr(tensor, "shape", ()))
             raise PerceptError(f"{path}: tensor {key} has shape {found}, not {shape}: save VGG19's")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -17,14 +18,22 @@ class CsvWriter:
         self._stream = stream
         self._settings = settings
         header = list(row(Result(None, None, "new"), settings()))
-        self._rows = csv.DictWriter(stream, header, lineterminator="\n")
+        self._line = io.StringIO()
+        # Quoted is what contains a character of the end of a line.
+        self._rows = csv.DictWriter(self._line, header, lineterminator="\r\n")
         self._rows.writeheader()
-        stream.flush()
+        self._flush()
 
     def write(self, result: Result) -> None:
         """Write the result's row."""
         self._rows.writerow(row(result, self._settings()))
+        self._flush()
+
+    def _flush(self) -> None:
+        self._stream.write(self._line.getvalue().removesuffix("\r\n") + "\n")
         self._stream.flush()
+        self._line.seek(0)
+        self._line.truncate()
 
     def close(self, summary: Summary) -> None:
         """Nothing: a reader of the rows can make every figure of the summary."""
@@ -81,6 +90,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "background": settings.background,
         "only_frame": settings.frame,
         "max_pixels": settings.max_pixels,
+        "max_bytes": settings.max_bytes,
         "precision": settings.precision,
         "device": settings.device if used else None,
         "ignore": "; ".join(settings.ignore),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from glob import escape
@@ -17,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from percept_cli.errors import one_line
-from percept_cli.outputs.words import settings_line, summary_line
+from percept_cli.outputs.words import command_line, settings_line, summary_line
 from percept_cli.results import STATUSES, Result, Settings, Summary
 
 
@@ -115,7 +114,7 @@ def approval(result: Result, settings: Settings) -> str | None:
     baseline, candidate = settings.references, settings.candidates
     if not result.failures or baseline is None or candidate is None:
         return None
-    command = ["percept", "approve", baseline, candidate]
+    paths = [baseline, candidate]
     if result.candidate != candidate:
         path, root = result.candidate or result.reference or "", candidate
         if not result.candidate:
@@ -126,10 +125,8 @@ def approval(result: Result, settings: Settings) -> str | None:
             return None
         if result.reference == baseline:
             return None
-        command.append(escape(name))
-    if not result.candidate:
-        command.append("--prune")
-    return shlex.join(command)
+        paths.append(escape(name))
+    return command_line("approve", *paths, options=() if result.candidate else ("--prune",))
 
 
 def _common_folder(names: Sequence[str]) -> str:

@@ -110,9 +110,9 @@ def _block(result: Result, settings: Settings) -> Group:
     if result.width:
         head.add_row("size", f"{result.width}x{result.height}")
     for note in result.notes:
-        head.add_row("note", Text(note, style="dim"))
+        head.add_row("note", Text(one_line(note), style="dim"))
     if result.total is None:
-        head.add_row("status", Text(result.error or result.status, style="bold yellow"))
+        head.add_row("status", Text(one_line(result.error or result.status), style="bold yellow"))
         return Group(head)
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("layer")

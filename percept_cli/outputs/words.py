@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from percept_cli.errors import one_line
@@ -30,7 +31,13 @@ def places_of(result: Result, most: int) -> Iterator[str]:
 def parts_of(result: Result) -> str:
     """What each layer, and the colour, has in the cell of the peak, the largest first."""
     parts = sorted(result.peak_parts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {figure(value)}" for name, value in parts)
+    return one_line(", ".join(f"{name} {figure(value)}" for name, value in parts))
+
+
+def command_line(command: str, *paths: str, options: Sequence[str] = ()) -> str | None:
+    """A command of percept for a shell; None where a name cannot be shown on a line."""
+    line = shlex.join(["percept", command, *options, "--", *paths])
+    return line if one_line(line) == line else None
 
 
 def summary_line(summary: Summary) -> str:
@@ -59,22 +66,25 @@ def left_out_words(files: Sequence[str]) -> str:
 def settings_line(settings: Settings) -> str:
     """What made the numbers."""
     sha256 = f" {settings.weights_sha256[:8]}" if settings.weights_sha256 else ""
-    return ", ".join(
-        (
-            f"VGG19 {settings.weights}{sha256}",
-            f"preset {settings.preset}",
-            settings.distance,
-            *([f"blur {settings.blur:g}"] if settings.blur else ()),
-            *([f"tolerance {settings.tolerance}"] if settings.tolerance else ()),
-            *([f"floor {settings.floor:g}"] if settings.floor else ()),
-            *([f"colour {settings.colour:g}"] if settings.colour else ()),
-            *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
-            f"resize {settings.resize}",
-            f"background {settings.background}",
-            *([f"frame {settings.frame}"] if settings.frame else ()),
-            f"max-pixels {settings.max_pixels}",
-            f"{settings.precision} on {settings.device or 'no device: no network was needed'}",
-            f"percept {settings.percept_version} (scoring {settings.scoring_version})",
-            f"torch {settings.torch_version}",
-        )
+    return one_line(", ".join(_made_with(settings, sha256)))
+
+
+def _made_with(settings: Settings, sha256: str) -> tuple[str, ...]:
+    return (
+        f"VGG19 {settings.weights}{sha256}",
+        f"preset {settings.preset}",
+        settings.distance,
+        *([f"blur {settings.blur:g}"] if settings.blur else ()),
+        *([f"tolerance {settings.tolerance}"] if settings.tolerance else ()),
+        *([f"floor {settings.floor:g}"] if settings.floor else ()),
+        *([f"colour {settings.colour:g}"] if settings.colour else ()),
+        *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
+        f"resize {settings.resize}",
+        f"background {settings.background}",
+        *([f"frame {settings.frame}"] if settings.frame else ()),
+        f"max-pixels {settings.max_pixels}",
+        f"max-bytes {settings.max_bytes}",
+        f"{settings.precision} on {settings.device or 'no device: no network was needed'}",
+        f"percept {settings.percept_version} (scoring {settings.scoring_version})",
+        f"torch {settings.torch_version}",
     )

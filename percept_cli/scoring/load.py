@@ -73,12 +73,13 @@ def undecoded(size: tuple[int, int]) -> int:
 
 def load_equal(reference: Path, candidate: Path, options: Options) -> Loaded | None:
     """Read two files that hold the same bytes; None if they do not, PerceptError as `load`."""
-    return _equal(_File.of(reference), _File.of(candidate), options)
+    most = options.max_bytes
+    return _equal(_File.of(reference, most), _File.of(candidate, most), options)
 
 
 def load(reference: Source, candidate: Source, options: Options) -> Loaded:
     """Read two images; PerceptError names the one that cannot be used and says why."""
-    left, right = _File.of(reference), _File.of(candidate)
+    left, right = (_File.of(source, options.max_bytes) for source in (reference, candidate))
     if equal := _equal(left, right, options):
         return equal
     name = right.name if right else "candidate"
@@ -204,11 +205,11 @@ class _File:
     content: bytes
 
     @classmethod
-    def of(cls, source: Source) -> _File | None:
+    def of(cls, source: Source, max_bytes: int) -> _File | None:
         if not isinstance(source, str | os.PathLike):
             return None
         path = Path(source)
-        return cls(shown(path), files.read_bytes(path))
+        return cls(shown(path), files.read_bytes(path, max_bytes))
 
 
 class _Images:

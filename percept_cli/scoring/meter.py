@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -51,10 +52,12 @@ OUT_OF_MEMORY = (
     "can't allocate memory",
     "not enough memory",
     "alloc_failed",
+    "could not create a primitive",
+    "could not create a memory",
     "unable to find an engine",
     "unable to find a valid cudnn algorithm",
 )
-"""What torch says when it is, on its several devices; the last two are cuDNN's."""
+"""What torch says when it is, on its several devices; "create" is oneDNN's, "find" cuDNN's."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -70,7 +73,13 @@ class Measurement:
     parts: dict[str, float] = field(default_factory=dict)
     """What each layer, and the colour, has in the cell of the peak; empty without a map."""
     floor: float = 0.0
-    """What was subtracted from every cell."""
+    """What was subtracted from every cell that has content."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether all of it are numbers."""
+        peak = 0.0 if self.map is None else float(self.map.max())
+        return math.isfinite(self.total) and math.isfinite(peak)
 
 
 class _Found(NamedTuple):

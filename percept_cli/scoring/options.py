@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from percept_cli.errors import PerceptError, ShapesDiffer
-from percept_cli.inputs.files import backgrounds_of
+from percept_cli.inputs.files import MAX_BYTES, backgrounds_of
 from percept_cli.inputs.ignore import region_of
 from percept_cli.network import layers
 from percept_cli.network.blur import blur_radius
@@ -61,6 +61,7 @@ class Options:
     precision: str = "fp32"
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
+    max_bytes: int = MAX_BYTES
     ignore: tuple[str, ...] = ()
     """Regions that do not count: `x,y,width,height` in pixels, or the path of a mask image."""
 
@@ -99,6 +100,8 @@ class Options:
             raise PerceptError(f"unknown device {self.device!r}: give auto, cpu, cuda, cuda:1, mps")
         if self.max_pixels < 1:
             raise PerceptError(f"--max-pixels {self.max_pixels}: give at least 1")
+        if self.max_bytes < 1:
+            raise PerceptError(f"--max-bytes {self.max_bytes}: give at least 1")
 
     def _check_forgiveness(self) -> None:
         if not 0 <= self.blur <= MOST_BLUR:

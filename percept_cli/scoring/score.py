@@ -36,6 +36,8 @@ AHEAD_PIXELS = 64_000_000
 """Most pixels, of the larger image of each pair, decoded ahead."""
 
 
+NOT_FINITE = "features too large for their numbers: leave out --raw, or use sound weights"
+
 QUICK = 5e-4
 """Seconds to read a pair below which two threads take longer than one: they share Python."""
 
@@ -118,7 +120,7 @@ class Scorer:
         try:
             for pair in pairs:
                 begun = here.quickly(partial(self._unchanged, pair))
-                future = _done(begun) if begun else pool.submit(self._begin, pair)
+                future = _done(begun) if begun else self._submitted(pool, pair)
                 waiting.append((pair, future))
                 while len(waiting) > limit:
                     answers = self._next(waiting, held)
@@ -130,6 +132,12 @@ class Scorer:
                 yield from self._next(waiting, held)
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _submitted(self, pool: ThreadPoolExecutor, pair: Pair) -> Future[_Begun]:
+        try:
+            return pool.submit(self._begin, pair)
+        except RuntimeError:  # The system has no more threads.
+            return _done(self._begin(pair))
 
     def _next(
         self, waiting: deque[tuple[Pair, Future[_Begun]]], held: deque[int]
@@ -179,6 +187,7 @@ class Scorer:
             background=options.background,
             frame=options.frame,
             max_pixels=options.max_pixels,
+            max_bytes=options.max_bytes,
             precision=options.precision,
             device=str(meters[0].device) if meters else None,
             ignore=options.ignore,
@@ -213,6 +222,8 @@ class Scorer:
             reason, shapes_differ = str(error), isinstance(error, ShapesDiffer)
         except MemoryError:
             reason = f"{result.name}: not enough memory to prepare it: free some"
+        except OSError as error:
+            reason = f"{result.name}: cannot be read ({error.strerror or error}): check it"
         failed = replace(result, status="error", error=reason)
         return _Begun(failed, options, shapes_differ=shapes_differ)
 
@@ -223,7 +234,7 @@ class Scorer:
         options = self._options_of(pair)
         try:
             loaded = load_equal(pair.reference, pair.candidate, options)
-        except (PerceptError, MemoryError):
+        except (PerceptError, MemoryError, OSError):
             return None
         result = Result(shown(pair.reference), shown(pair.candidate), "compared")
         return self._of(loaded, result, options) if loaded else None
@@ -231,7 +242,8 @@ class Scorer:
     def _new(self, path: Path, options: Options) -> _Begun:
         result = Result(None, shown(path), "new")
         try:
-            size = size_of(read_bytes(path), result.name, options.max_pixels)
+            content = read_bytes(path, options.max_bytes)
+            size = size_of(content, result.name, options.max_pixels)
         except PerceptError as error:
             return _Begun(replace(result, status="error", error=str(error)), options)
         return _Begun(result, options, held=undecoded(size))
@@ -314,6 +326,9 @@ class Scorer:
         return replace(worst, result=result, frames=frames)
 
     def _scored(self, begun: _Begun, view: View, measured: Measurement) -> Scored:
+        if not measured.finite:
+            reason = f"{begun.result.name}: {NOT_FINITE}"
+            return Scored(replace(begun.result, status="error", error=reason), begun.options)
         result = replace(
             begun.result, total=measured.total, layers=measured.layers, background=view.background
         )

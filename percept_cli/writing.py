@@ -64,10 +64,13 @@ def write_whole(content: bytes, target: Path, root: Path | None = None) -> None:
 class WholeFile:
     """A file that takes its place when it is whole; until then the old one is still there.
 
-    Arguments and errors are those of `write_whole`. A device or a pipe is written to directly.
+    Arguments and errors are those of `write_whole`. A device or a pipe is written to directly. With
+    `visible` what there is so far stands beside the target as NAME.part, and stays there if the
+    process is killed.
     """
 
-    def __init__(self, target: Path, root: Path | None = None) -> None:
+    def __init__(self, target: Path, root: Path | None = None, *, visible: bool = False) -> None:
+        self._visible = visible
         self._target = inside(target, root) if root else target.resolve()
         self._mode = self._target.stat().st_mode if self._target.exists() else None
         self._unfinished: Path | None = None
@@ -78,32 +81,38 @@ class WholeFile:
             return
         self._target.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self._target.parent)
-        self._unfinished, self.file = _begun(self._target)
+        if visible:
+            self._unfinished = self._target.with_name(f"{self._target.name}.part")
+            self.file = self._unfinished.open("wb")
+        else:
+            self._unfinished, self.file = _begun(self._target)
 
-    def place(self, name: str | None = None) -> Path:
-        """Put it where it belongs, or beside that under another name; where it is now."""
+    @property
+    def unfinished(self) -> Path | None:
+        """Where it is until it is placed."""
+        return self._unfinished
+
+    def place(self) -> None:
+        """Put it where it belongs."""
         self.file.flush()
-        if not self._unfinished:
-            self.file.close()
-            return self._target
-        os.fsync(self.file.fileno())
-        if self._mode is not None:
-            self._unfinished.chmod(S_IMODE(self._mode))
-        target = self._target.with_name(name) if name else self._target
-        if not fcntl:
-            self.file.close()
-        self._unfinished.replace(target)  # Still locked, so that nobody takes it for abandoned.
-        self._unfinished = None
+        if self._unfinished:
+            os.fsync(self.file.fileno())
+            if self._mode is not None:
+                self._unfinished.chmod(S_IMODE(self._mode))
+            if not fcntl:
+                self.file.close()
+            # Still locked, so that nobody takes it for abandoned.
+            self._unfinished.replace(self._target)
+            self._unfinished = None
         self.file.close()
-        return target
 
     def drop(self) -> None:
-        """Leave nothing behind, unless it has been placed."""
+        """Leave nothing behind that is hidden, unless it has been placed."""
         with suppress(OSError):
             self.file.close()
-        if self._unfinished:
+        if self._unfinished and not self._visible:
             self._unfinished.unlink(missing_ok=True)
-            self._unfinished = None
+        self._unfinished = None
 
 
 def _begun(target: Path) -> tuple[Path, BinaryIO]:

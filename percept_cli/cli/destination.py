@@ -16,7 +16,7 @@ from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, SUFFIXES, Writer,
 from percept_cli.results import Result, Settings, Summary
 from percept_cli.writing import WholeFile
 
-UNMARKED = ("csv", "table")
+UNMARKED = ("csv",)
 """Formats that do not say whether the run came to its end."""
 
 
@@ -42,6 +42,7 @@ class Destination:
         live: bool,
     ) -> None:
         self._output = output
+        self._file: WholeFile | None = None
         self._limit = limit
         self._form = form or ("jsonl" if live else "table")
         self._sort = sort or ("total" if self._form == "table" else None)
@@ -56,7 +57,6 @@ class Destination:
                 raise PerceptError(f"{shown(self._output)}: an image's name: give results another")
             with self._failures():
                 self._output.parent.mkdir(parents=True, exist_ok=True)
-        self._file: WholeFile | None = None
         self._settings = settings
         self._kept: list[Result] = []
 
@@ -91,7 +91,7 @@ class Destination:
                 if summary.complete or self._form not in UNMARKED:
                     self._file.place()
                 else:
-                    self.partial = self._file.place(f"{self._output.name}.part")
+                    self.partial = self._file.unfinished
 
     def drop(self) -> None:
         """Leave nothing behind of what was not closed."""
@@ -102,7 +102,7 @@ class Destination:
     def _stream(self) -> TextIO:
         """Opened with the first result: a run that cannot begin leaves an old file as it is."""
         if self._output is not None:
-            self._file = WholeFile(self._output)
+            self._file = WholeFile(self._output, visible=self._form in STREAMING)
             return TextIOWrapper(self._file.file, "utf-8", "backslashreplace", newline="")
         if self._form not in FOR_PEOPLE and isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")

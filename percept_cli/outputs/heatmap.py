@@ -98,10 +98,12 @@ def save_heatmap(
 
     It takes the place of no file but another heat map, and none outside of `root`, if given.
     """
-    if path.exists() and not _is_ours(path):
+    if path.is_file() and not _is_ours(path):
         raise OutputError(f"{shown(path)} is there and no heat map of percept's: name another")
     try:
-        kind = Image.registered_extensions()[path.suffix.lower()]
+        kind = Image.registered_extensions().get(path.suffix.lower())
+        if kind is None:
+            raise ValueError(f"no format ends in {path.suffix}")
         content, mark = io.BytesIO(), Image.Exif()
         mark[ExifTags.Base.Software] = SOFTWARE
         heatmap(candidate, cells, side, parts).save(content, kind, exif=mark)

@@ -131,7 +131,7 @@ def test_single_images_have_settings_of_their_own(percept: Run, folders: tuple[P
     config = folders[0].parent / "percept.toml"
     config.write_text(
         '[images."dash*"]\nignore = ["40,60,31,21"]\n'
-        '[images."coffee.png"]\npeak-threshold = 5\nlayer-threshold = {conv1_1 = 1e-6}\n'
+        '[images."coffee.png"]\npeak-threshold = 5\nlayer-threshold = {conv3_1 = 1e-6}\n'
     )
     done = percept("check", *folders, "--json=r.json")
     article, coffee, dashboard = json.loads((config.parent / "r.json").read_text())["pairs"]
@@ -139,8 +139,8 @@ def test_single_images_have_settings_of_their_own(percept: Run, folders: tuple[P
     assert (article["status"], coffee["status"], dashboard["status"]) == (
         "identical", "failed", "identical",
     )  # fmt: skip
-    assert coffee["failures"][0].startswith("conv1_1 ")
-    assert coffee["thresholds"] == {"peak": 5.0, "total": None, "layers": {"conv1_1": 1e-6}}
+    assert coffee["failures"][0].startswith("conv3_1 ")
+    assert coffee["thresholds"] == {"peak": 5.0, "total": None, "layers": {"conv3_1": 1e-6}}
     assert dashboard["overrides"] == {"ignore": ["40,60,31,21"]}
     config.write_text('[images."dahsboard.png"]\nthreshold = 2\n')
     wrong = percept("check", *folders)

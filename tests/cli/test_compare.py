@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -278,27 +279,50 @@ def test_heat_maps_stay_inside_their_folder_and_apart(percept: Run, tmp_path: Pa
     ]  # fmt: skip
 
 
-def test_an_interrupt_leaves_complete_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_an_interrupt_leaves_complete_lines(
+    sent: signal.Signals, code: int, form: str, tmp_path: Path
+) -> None:
     copies = [{"reference": str(PAIR[0]), "candidate": str(PAIR[1])}] * 500
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(copy) + "\n" for copy in copies))
+    output = tmp_path / f"r.{form}"
+    output.write_text("old")
     process = subprocess.Popen(
-        [sys.executable, "-m", "percept_cli", "compare", "--pairs=m.jsonl", "--format=jsonl"],
-        stdout=subprocess.PIPE,
+        [sys.executable, "-m", "percept_cli", "compare", "--pairs=m.jsonl", f"--output={output}"],
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
         env=clean_environment(),
     )
-    assert process.stdout and process.stderr
-    first = process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    rest, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    lines = [json.loads(line) for line in (first + rest).splitlines()]
-    assert 1 < len(lines) < 500
-    assert lines[-1]["summary"]["complete"] is False
-    assert lines[-1]["summary"]["compared"] == len(lines) - 1
+    part = tmp_path / f"r.{form}.part"
+    while not part.exists() or part.read_text().count("\n") < 2:
+        assert process.poll() is None and output.read_text() == "old"
+        time.sleep(0.01)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
     assert "interrupted" in said and "Traceback" not in said
+    assert {path.name for path in tmp_path.iterdir()} >= {"m.jsonl", output.name}
+    if form == "jsonl":
+        lines = [json.loads(line) for line in output.read_text().splitlines()]
+        assert 1 < len(lines) < 500 and not part.exists()
+        assert lines[-1]["summary"]["complete"] is False
+        assert lines[-1]["summary"]["compared"] == len(lines) - 1
+    else:  # CSV cannot say that it ends too early.
+        assert output.read_text() == "old" and "r.csv.part" in said
+        assert 1 <= len(list(csv.DictReader(part.read_text().splitlines()))) < 500
+
+
+def test_an_interrupt_while_it_starts_ends_quietly() -> None:
+    script = (
+        "import sys, types; import percept_cli.cli as cli\n"
+        "class Stops(types.ModuleType):\n"
+        "    def __getattr__(self, name): raise KeyboardInterrupt\n"
+        "sys.modules['percept_cli.cli.app'] = Stops('app'); cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""Saved results that somebody changed: refused with the field's name, or used without a defect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SAMPLES, Run
+
+from percept_cli.cli.merge import merge
+from percept_cli.cli.report import report
+from percept_cli.errors import PerceptError
+from percept_cli.inputs.saved import read_saved
+
+JUNK: tuple[Any, ...] = (
+    None, True, -1, 0, 1e30, 2**70, "", "x", "../../etc/passwd", "\x1b[31m::error::", [], [None],
+    ["x"], {}, {"x": 1}, [[[[]]]], 0.5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The results of a check with a change, an error and a missing image."""
+    from percept_cli.cli.app import add_commands, app
+
+    folder = tmp_path_factory.mktemp("saved")
+    for name in ("b", "c"):
+        (folder / name).mkdir()
+        for image in ("coffee", "chelsea", "article"):
+            content = (SAMPLES / "references" / f"{image}.png").read_bytes()
+            (folder / name / f"{image}.png").write_bytes(content)
+    (folder / "c/coffee.png").write_bytes((SAMPLES / "edit-1/coffee.png").read_bytes())
+    (folder / "c/article.png").write_bytes(b"none")
+    (folder / "c/chelsea.png").unlink()
+    add_commands(("check",))
+    arguments = ["check", str(folder / "b"), str(folder / "c"), f"--json={folder / 'r.json'}", "-q"]
+    app(arguments, standalone_mode=False)
+    document: dict[str, Any] = json.loads((folder / "r.json").read_text())
+    return document
+
+
+def changed(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """The document with each of its fields made something else, or left out."""
+    inner = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in list(inner):
+        copy = json.loads(json.dumps(document))
+        for junk in JUNK:
+            copy[key] = junk
+            yield f"{(*path, key)} = {junk!r}", copy
+        if isinstance(document, dict):
+            del copy[key]
+            yield f"{(*path, key)} left out", copy
+        if isinstance(value, dict | list):
+            for words, part in changed(value, (*path, key)):
+                copy[key] = part
+                yield words, copy
+
+
+def test_any_changed_field_is_refused_or_harmless(
+    saved: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Read by both commands that do, to a report with copies, JSON and JUnit."""
+    file = tmp_path / "r.json"
+    tried = refused = 0
+    for words, document in changed(saved):
+        tried += 1
+        file.write_text(json.dumps(document))
+        try:
+            read_saved(file)
+        except PerceptError as error:
+            assert str(error).startswith(f"{file}: "), words
+            refused += 1
+            continue
+        for use in (
+            lambda: merge([file], json=tmp_path / "m.json", junit=tmp_path / "m.xml", quiet=True),
+            lambda: report(file, output=tmp_path / "report", report_copy=True, quiet=True),
+        ):
+            try:
+                use()
+            except (PerceptError, SystemExit) as error:
+                assert "\n" not in str(error), words
+            except Exception as error:
+                # What typer ends a command with.
+                assert type(error).__name__ == "Exit", f"{words}: {error!r}"
+        assert "\x1b" not in capsys.readouterr().out, words
+    assert tried > 1500 and refused > tried / 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        "null",
+        "1",
+        "[" * 100_000,
+        '{"version": NaN}',
+        "\ufeff{}",
+        "{}\n{}",
+        "1" * 5000,
+    ],
+)
+def test_what_is_no_result_is_said_to_be_none(percept: Run, tmp_path: Path, content: str) -> None:
+    (tmp_path / "r.json").write_text(content)
+    for command in ("merge", "report"):
+        done = percept(command, "r.json")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("percept: r.json: no results of percept")
+
+
+def test_report_copies_no_file_that_is_no_picture(
+    saved: dict[str, Any], percept: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.png").write_text("password")
+    document = json.loads(json.dumps(saved))
+    for pair in document["pairs"]:
+        pair["candidate"] = str(tmp_path / "secret.png")
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    assert percept("report", "r.json", "--report-copy").returncode == 0
+    copied = [file for file in (tmp_path / "percept-report").rglob("*") if file.is_file()]
+    assert copied and not any(b"password" in file.read_bytes() for file in copied)

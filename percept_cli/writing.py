@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
+from errno import EISDIR
 from pathlib import Path
-from stat import S_IMODE, S_ISREG
+from stat import S_IMODE, S_ISDIR, S_ISREG
 from typing import BinaryIO
 
 from percept_cli.errors import OutputError, shown
@@ -74,6 +75,8 @@ class WholeFile:
         self._target = inside(target, root) if root else target.resolve()
         self._mode = self._target.stat().st_mode if self._target.exists() else None
         self._unfinished: Path | None = None
+        if self._mode is not None and S_ISDIR(self._mode):
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(target))
         if self._mode is not None and not S_ISREG(self._mode):
             if root:
                 raise OutputError(f"{shown(target)} is no regular file: remove it")

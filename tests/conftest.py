@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker has a core: threads of several would wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 REFERENCES = sorted((SAMPLES / "references").glob("*.png"))
 

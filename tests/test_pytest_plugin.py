@@ -27,6 +27,7 @@ def session(folder: Path, code: str, *arguments: str, **environment: str) -> tup
     """Exit code and output of a session on one test file."""
     (folder / "test_page.py").write_text(IMAGES + code)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments]
+    command.append(f"--basetemp={folder}-inner")  # Sessions at once would clear each other's.
     done = subprocess.run(
         command, cwd=folder, env=clean_environment(**environment), capture_output=True, text=True
     )

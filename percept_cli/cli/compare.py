@@ -54,6 +54,7 @@ def compare(
     form: shared.Format = None,
     output: shared.Output = None,
     sort: shared.Sort = None,
+    csv_safe: shared.CsvSafe = False,
     limit: shared.Limit = SHOWN,
     heatmap: shared.Heatmap = None,
     allow_unpaired: shared.AllowUnpaired = False,
@@ -112,7 +113,14 @@ def compare(
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
     page = report_for(report, source, settings, copy=report_copy)
     destination = Destination(
-        output, form, sort, options.layers, settings, limit=limit, live=source.live
+        output,
+        form,
+        sort,
+        options.layers,
+        settings,
+        limit=limit,
+        live=source.live,
+        csv_safe=csv_safe,
     )
     run = Run(
         [destination],

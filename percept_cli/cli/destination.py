@@ -40,7 +40,9 @@ class Destination:
         *,
         limit: int,
         live: bool,
+        csv_safe: bool = False,
     ) -> None:
+        self._csv_safe = csv_safe
         self._output = output
         self._file: WholeFile | None = None
         self._limit = limit
@@ -110,7 +112,9 @@ class Destination:
 
     @cached_property
     def _writer(self) -> Writer:
-        return writer_for(self._form, self._stream, self._settings, self._limit)
+        return writer_for(
+            self._form, self._stream, self._settings, self._limit, csv_safe=self._csv_safe
+        )
 
     def _rank(self, result: Result) -> float:
         """Small for what is shown first: the largest scores, and pairs without one at the end."""

@@ -248,6 +248,15 @@ Heatmap = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
+CsvSafe = Annotated[
+    bool,
+    typer.Option(
+        "--csv-safe",
+        envvar="PERCEPT_CSV_SAFE",
+        help="In CSV, put an apostrophe before what a spreadsheet takes for a formula.",
+        rich_help_panel=RESULTS,
+    ),
+]
 AllowUnpaired = Annotated[
     bool,
     typer.Option(

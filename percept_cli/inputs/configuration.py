@@ -42,6 +42,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "threshold": (NUMBER, "a number"),
     "layer-threshold": ((dict,), "a table such as {conv3_1 = 0.1}"),
     "allow-new": YES_OR_NO,
+    "csv-safe": YES_OR_NO,
     "allow-unpaired": YES_OR_NO,
     "images": ((dict,), 'tables such as [images."GLOB"]'),
 }

@@ -10,11 +10,17 @@ from typing import Any, TextIO
 
 from percept_cli.results import VERSION, Result, Settings, Summary, Thresholds
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""How cells begin that a spreadsheet computes."""
+
 
 class CsvWriter:
-    """Writes each row at once, below a header."""
+    """Writes each row at once, below a header; if `safe`, no cell is a formula to a spreadsheet."""
 
-    def __init__(self, stream: TextIO, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self, stream: TextIO, settings: Callable[[], Settings], *, safe: bool = False
+    ) -> None:
+        self._safe = safe
         self._stream = stream
         self._settings = settings
         header = list(row(Result(None, None, "new"), settings()))
@@ -26,7 +32,8 @@ class CsvWriter:
 
     def write(self, result: Result) -> None:
         """Write the result's row."""
-        self._rows.writerow(row(result, self._settings()))
+        cells = row(result, self._settings())
+        self._rows.writerow(_without_formulas(cells) if self._safe else cells)
         self._flush()
 
     def _flush(self) -> None:
@@ -37,6 +44,14 @@ class CsvWriter:
 
     def close(self, summary: Summary) -> None:
         """Nothing: a reader of the rows can make every figure of the summary."""
+
+
+def _without_formulas(cells: dict[str, Any]) -> dict[str, Any]:
+    """An apostrophe before what a spreadsheet takes for a formula (OWASP, CSV injection)."""
+    return {
+        name: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
+        for name, cell in cells.items()
+    }
 
 
 def row(result: Result, settings: Settings) -> dict[str, Any]:

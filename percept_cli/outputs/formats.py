@@ -35,7 +35,12 @@ STREAMING = ("csv", "jsonl")
 
 
 def writer_for(
-    form: str, stream: TextIO, settings: Callable[[], Settings], limit: int = 0
+    form: str,
+    stream: TextIO,
+    settings: Callable[[], Settings],
+    limit: int = 0,
+    *,
+    csv_safe: bool = False,
 ) -> Writer:
     """The writer of that format on that stream; `limit` is the most rows of a table, 0 for all."""
     module, name = {
@@ -49,7 +54,8 @@ def writer_for(
     # Only what is needed is imported: a table takes longer to import than to write.
     make = getattr(import_module(f"percept_cli.outputs.{module}"), name)
     limited = (limit,) if form in FOR_PEOPLE else ()
-    writer: Writer = make(stream, settings, *limited)
+    more = {"safe": csv_safe} if form == "csv" else {}
+    writer: Writer = make(stream, settings, *limited, **more)
     return writer
 
 

@@ -53,6 +53,16 @@ def test_no_distance_hides_a_value_that_is_not_finite(place: str, value: float) 
         assert not distance.finished(sums, 9, 1.0).isfinite().all(), name
 
 
+def test_formulas_are_text_where_that_is_asked_for() -> None:
+    for safe, shown in ((False, "=1+1"), (True, "'=1+1")):
+        stream = io.StringIO(newline="")
+        settings = Scorer(Options()).settings
+        CsvWriter(stream, settings, safe=safe).write(Result("=1+1", "b", "new", total=None))
+        stream.seek(0)
+        (row,) = csv.DictReader(stream)
+        assert (row["reference"], row["candidate"]) == (shown, "b")
+
+
 @pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "a\r\nb.png", 'a"b,c.png', "=1+1.png"])
 def test_a_name_stays_in_its_row(name: str) -> None:
     stream = io.StringIO(newline="")

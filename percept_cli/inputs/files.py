@@ -63,13 +63,7 @@ def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
     except UnidentifiedImageError as error:
         raise PerceptError(f"{name}: not an image of a kind Pillow reads: convert it") from error
     except Image.DecompressionBombError as error:
-        if max_pixels == Image.MAX_IMAGE_PIXELS:
-            raise PerceptError(
-                f"{name}: over --max-pixels {max_pixels}: raise it if you trust the file"
-            ) from error
-        raise PerceptError(
-            f"{name}: more pixels than Pillow opens: set PIL.Image.MAX_IMAGE_PIXELS = None first"
-        ) from error
+        raise _too_large(name, error, max_pixels) from error
     except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
         raise _damaged(name, error) from error
     check_pixels(image.size, name, max_pixels)
@@ -139,6 +133,19 @@ def seek(image: Image.Image, number: int, name: str, max_pixels: int) -> None:
     except Exception as error:  # As above.
         raise _damaged(name, error) from error
     check_pixels(image.size, name, max_pixels)
+
+
+def _too_large(name: str, error: Exception, max_pixels: int) -> PerceptError:
+    """What Pillow's own limit means, which the command sets to its own."""
+    if max_pixels != Image.MAX_IMAGE_PIXELS:
+        return PerceptError(
+            f"{name}: more pixels than Pillow opens: set PIL.Image.MAX_IMAGE_PIXELS = None first"
+        )
+    count = re.search(r"\d+ pixels", str(error))
+    return PerceptError(
+        f"{name}: {count[0] if count else 'it is'}, over --max-pixels {max_pixels}: "
+        "raise it if you trust the file"
+    )
 
 
 def _damaged(name: str, error: Exception) -> PerceptError:

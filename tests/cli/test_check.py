@@ -94,7 +94,7 @@ def test_comparing_nothing_is_no_pass(percept: Run, folders: tuple[Path, Path]) 
     assert percept("check", folders[0], empty).returncode == 1
     assert percept("check", empty, folders[1], "--allow-new").returncode == 3
     first = percept("check", "nowhere", folders[1])
-    assert first.returncode == 2 and "percept approve nowhere" in first.stderr
+    assert first.returncode == 2 and "percept approve -- nowhere" in first.stderr
 
 
 def test_a_changed_size_fails_unless_resized(percept: Run, folders: tuple[Path, Path]) -> None:

@@ -36,7 +36,7 @@ def test_the_report_can_be_built_again_from_saved_results(percept: Run, tmp_path
     assert done.returncode == 1 and "percept: report: report/index.html" in done.stderr
     article, coffee, dashboard = data_of(tmp_path / "report")
     assert (article["status"], coffee["status"]) == ("missing", "identical")
-    assert dashboard["approve"] == "percept approve base new dashboard.png"
+    assert dashboard["approve"] == "percept approve -- base new dashboard.png"
     pictures = dashboard["pictures"]
     assert isinstance(pictures, dict)
     for name in ("reference", "candidate", "overlay", "thumbnail", "candidate_original"):

@@ -28,6 +28,7 @@ SETTINGS = Settings(
     background="white",
     frame=None,
     max_pixels=1000,
+    max_bytes=1000,
     precision="fp32",
     device=None,
     ignore=(),

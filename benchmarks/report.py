@@ -24,8 +24,8 @@ LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
 BASE = Image.open(ROOT / "sample_images/references/dashboard.png").convert("RGB").resize(SIZE)
 SETTINGS = Settings(
     "rendering", "bundled", "0" * 64, LAYERS, dict.fromkeys(LAYERS, 1.0), "unit", 1.0, 1,
-    0.0, 0.0, dict.fromkeys(LAYERS, 1.0), "none", "white", None, 10**8, 1 << 30, "fp32", "cpu", (), "0.1.0",
-    SCORING_VERSION, "2.13.0",
+    0.0, 0.0, dict.fromkeys(LAYERS, 1.0), "none", "white", None, 10**8, 1 << 30, "fp32", "cpu", (),
+    "0.1.0", SCORING_VERSION, "2.13.0",
     "baselines", "screenshots",
 )  # fmt: skip
 

@@ -88,8 +88,8 @@ def _direction_change(f: Tensor, d: Tensor) -> Tensor:
 
 def _inverse_norm(square: Tensor) -> Tensor:
     """1/‖f‖, or 0 where the feature is faint; NaN where its square is not finite."""
-    finite = square - square
-    return square.clamp_min(FAINT).rsqrt() * (square > FAINT) + finite
+    nothing = square.detach() - square.detach()
+    return square.clamp_min(FAINT).rsqrt() * (square > FAINT) + nothing
 
 
 DISTANCES = {

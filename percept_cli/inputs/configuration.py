@@ -58,10 +58,16 @@ def check_type(where: str, key: str, value: Any) -> None:
         not isinstance(value, kinds)
         or (isinstance(value, bool) and bool not in kinds)
         or (isinstance(value, dict) and not all(type(n) in (int, float, dict) for n in numbers))
-        or not all(isinstance(name, str) for name in names)
+        or not all(isinstance(name, str) or _is_box(key, name) for name in names)
         or not all(math.isfinite(n) for n in numbers if isinstance(n, float))
     ):
         raise PerceptError(f"{where}: {key} = {value!r}: give {words}")
+
+
+def _is_box(key: str, entry: Any) -> bool:
+    """Whether an ignored region is a list [x, y, width, height]."""
+    box = key == "ignore" and isinstance(entry, list) and len(entry) == 4
+    return box and all(type(number) is int for number in entry)
 
 
 def configured(folder: Path, keys: Collection[str]) -> tuple[Path | None, dict[str, Any]]:

@@ -154,7 +154,7 @@ def _report(scored: Scored, baseline: Path, candidate: Path) -> Iterator[str]:
 
         heatmap = candidate.with_name(f"{candidate.stem}-heatmap.png")
         side, parts = scored.options.cell_layer.stride, result.peak_parts
-        save_heatmap(heatmap, scored.candidate, scored.map, side, parts)
+        save_heatmap(heatmap, scored.candidate, scored.map, side, parts, candidate.parent)
         yield f"  heat map:  {heatmap}"
     yield "  --percept-update accepts the candidate"
 

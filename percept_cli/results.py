@@ -97,7 +97,7 @@ class Result:
     """What was done to the images before they were compared."""
     error: str | None = None
     floor: float | None = None
-    """What was subtracted from every cell of the map, >= 0; None where there is no map."""
+    """What was subtracted from cells with content, >= 0; None where there is no map."""
     thresholds: Thresholds | None = None
     """What a check judged by."""
     failures: tuple[str, ...] = ()

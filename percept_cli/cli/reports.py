@@ -60,8 +60,15 @@ class Reports:
 
     def close(self, summary: Summary) -> None:
         """Write the report."""
-        made, most = self.settings(), self.settings().max_pixels
-        write_report(self.folder, self._results, summary, made, copy=self.copy, max_pixels=most)
+        made = self.settings()
+        write_report(
+            self.folder,
+            self._results,
+            summary,
+            made,
+            copy=self.copy,
+            max_pixels=made.max_pixels,
+        )
 
 
 def report_for(

@@ -32,8 +32,11 @@ def subtract_floor(cells: Grid, images: tuple[Pixels, Pixels], side: int, most: 
     Cells are rows × columns of `side` pixels, the images H×W×3. So a change in less than half of
     the content, however large and wherever it is, loses nothing, nor does one of an empty area.
     """
-    if not most or np.count_nonzero(cells) == 0:
+    if not most:
         return 0.0
+    reached = _largest(torch.from_numpy(cells)[None], AROUND).count_nonzero()
+    if reached < FEWEST_CELLS / 2:
+        return 0.0  # Whatever there is of content: most changes need no look at it.
     content = _content(images[0], cells.shape, side) | _content(images[1], cells.shape, side)
     if np.count_nonzero(content) < FEWEST_CELLS:
         return 0.0

@@ -96,10 +96,10 @@ def _files(folder: Path) -> tuple[list[str], list[str]]:
     names: list[str] = []
     again: list[str] = []
     walked: set[str] = set()
-    folders, links = deque([""]), deque[str]()
+    folders, links = deque([("", os.path.realpath(folder))]), deque[str]()
     while folders or links:
-        below = folders.popleft() if folders else links.popleft()
-        place = os.path.realpath(folder / below)
+        below, place = folders.popleft() if folders else (links.popleft(), "")
+        place = place or os.path.realpath(folder / below)
         if place in walked:
             again.append(below)
             continue
@@ -112,8 +112,10 @@ def _files(folder: Path) -> tuple[list[str], list[str]]:
                         continue
                     if not entry.is_dir():
                         names.append(name)
+                    elif entry.is_symlink():
+                        links.append(name)
                     else:
-                        (links if entry.is_symlink() else folders).append(name)
+                        folders.append((name, os.path.join(place, entry.name)))
         except OSError as error:
             reason = error.strerror
             raise PerceptError(

@@ -1,11 +1,12 @@
 """Crops and tiles against the full frame: how far apart are the distances?
 
 200 random pairs of odd sizes with random local edits, also at borders and corners; all layers
-through pool5; every distance but gram, which has no positions.
+through pool5; every distance. Those that compare whole layers have tiles only.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,16 @@ from torch import Tensor
 
 from percept_cli.inputs.images import Pixels
 from percept_cli.network.differences import DEEPEST_BY_WINOGRAD
-from percept_cli.network.distances import DISTANCES as ALL_DISTANCES
+from percept_cli.network.distances import DISTANCES
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.cells import Part, Sums, sums_for
 from percept_cli.scoring.devices import Capacity
 from percept_cli.scoring.meter import Measurement, Meter
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.regions import Blocks
 
 PAIRS = 200
-DISTANCES = {name: one for name, one in ALL_DISTANCES.items() if name != "gram"}
+GROUPS = [[name for name, one in DISTANCES.items() if one.whole == whole] for whole in (0, 1)]
+"""Distances that see the same crops."""
 LAYERS_THROUGH_POOL5 = tuple(name for name, layer in LAYERS.items() if layer.kind != "fc")
 DEEPEST = (DEEPEST_BY_WINOGRAD, "pool5")
 TILES = Capacity(width=128, height=96, together=0, strips=True)
@@ -63,32 +64,34 @@ class EveryDistance:
 
 
 class ExactMeter(Meter):
-    """A meter that keeps every distance of every layer of the last pair."""
+    """A meter that keeps every distance of a group, of every layer of the last pair."""
 
-    def _started(self, reference: Pixels, candidate: Pixels, changed: Blocks) -> Any:
-        pair = super()._started(reference, candidate, changed)
-        height, width = reference.shape[:2]
+    def __init__(self, options: Options, group: list[str]) -> None:
+        super().__init__(options)
+        self.group = group
+
+    def _nothing_found(self, other: Pixels) -> Any:
+        found = super()._nothing_found(other)
+        cells, size = self.options.cell_layer, (other.shape[1], other.shape[0])
         self.last = {
             name: EveryDistance(
                 {
-                    distance.name: sums_for(
-                        distance, LAYERS[name], self.options.cell_layer, (width, height)
-                    )
-                    for distance in DISTANCES.values()
+                    each: sums_for(DISTANCES[each], LAYERS[name], cells, size, self.scale[name])
+                    for each in self.group
                 }
             )
             for name in self.options.layers
         }
-        return pair._replace(sums=self.last)
+        return found._replace(sums=self.last)
 
-    def _finished(self, sums: Any) -> Measurement:  # noqa: ARG002
+    def _finished(self, pair: Any) -> Measurement:  # noqa: ARG002
         """Nothing: the sums themselves are looked at."""
         return Measurement({}, 0.0, None)
 
     def distances(self) -> dict[tuple[str, str], float]:
-        """Distance and layer → what the last pair came to, unscaled."""
+        """Distance and layer → what the last pair came to."""
         return {
-            (distance, layer): each.distance(1.0)
+            (distance, layer): each.distance()
             for layer, every in self.last.items()
             for distance, each in every.sums.items()
         }
@@ -98,9 +101,10 @@ def main() -> None:
     rng = np.random.default_rng(0)
     pairs = [random_pair(rng) for _ in range(PAIRS)]
     worst: dict[tuple[str, str], float] = {}
-    for deepest in DEEPEST:
+    for deepest, group in itertools.product(DEEPEST, GROUPS):
         layers = LAYERS_THROUGH_POOL5[: LAYERS_THROUGH_POOL5.index(deepest) + 1]
-        crops, tiles = (ExactMeter(Options(layers=layers, distance="l2")) for _ in range(2))
+        options = Options(layers=layers, distance=group[0])
+        crops, tiles = (ExactMeter(options, group) for _ in range(2))
         tiles._capacity = TILES
         for pair in pairs:
             full_frame(pair, crops)

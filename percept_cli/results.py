@@ -61,16 +61,30 @@ class FrameResult:
 
 
 @dataclass(frozen=True)
+class Jnd:
+    """How visible a difference is, in just noticeable differences."""
+
+    value: float
+    """>= 0; at 1 half of the people notice it, flickering between the two images."""
+    low: float
+    """Lower end of the interval that holds 95 % of photographs."""
+    high: float
+    words: str
+    """One of WORDS."""
+
+
+@dataclass(frozen=True)
 class Thresholds:
     """The largest values that pass a check; None judges nothing."""
 
     peak: float | None = None
     total: float | None = None
     layers: Mapping[str, float] = field(default_factory=dict)
+    jnd: float | None = None
 
     def document(self) -> dict[str, Any]:
         """These thresholds as JSON has them."""
-        return {"peak": self.peak, "total": self.total, "layers": dict(self.layers)}
+        return {**vars(self), "layers": dict(self.layers)}
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,8 @@ class Result:
     """The frame, from 1 on, that these numbers are of: the worst of several; None for stills."""
     frames: tuple[FrameResult, ...] = ()
     """Of several frames the worst that differ, in their order, 20 at the most."""
+    jnd: Jnd | None = None
+    """How visible the difference is; None where that was not measured: in all but one preset."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Result:
@@ -123,6 +139,7 @@ class Result:
         kept = _kept(cls, document)
         limits = kept.get("thresholds")
         kept["thresholds"] = Thresholds(**limits) if limits else None
+        kept["jnd"] = Jnd(**kept["jnd"]) if kept.get("jnd") else None
         kept["regions"] = tuple(Region(**region) for region in kept.get("regions", ()))
         kept["frames"] = tuple(FrameResult.of(frame) for frame in kept.get("frames", ()))
         return cls(**kept)
@@ -143,6 +160,7 @@ class Result:
             "peak_at": list(self.peak_at) if self.peak_at else None,
             "peak_parts": dict(self.peak_parts),
             "floor": self.floor,
+            "jnd": vars(self.jnd) if self.jnd else None,
             "layers": dict(self.layers),
             "regions": [vars(region) for region in self.regions],
             "width": self.width,

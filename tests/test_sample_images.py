@@ -52,7 +52,7 @@ def test_distances_rise_with_the_strength_of_a_distortion(reference: Path, disto
         for layer, feature in network.features(images, DEFAULT_LAYERS):
             f, g = feature[:1].expand_as(feature[1:]), feature[1:]
             for name, distance in DISTANCES.items():
-                sums = distance.sums(f, g - f)
+                sums = distance.sums(f, g - f, scales[layer])
                 totals[name] += distance.finished(sums, f[0, 0].numel(), scales[layer])
     for name, total in totals.items():
         if (name, distortion) not in BLIND:

@@ -36,6 +36,7 @@ def check(
     candidate: shared.Checked,
     peak_threshold: shared.PeakThreshold = None,
     threshold: shared.Threshold = None,
+    jnd: shared.JndThreshold = None,
     layer_threshold: shared.LayerThreshold = [],  # noqa: B006
     allow_new: shared.AllowNew = False,
     preset: shared.Preset = "rendering",
@@ -122,6 +123,8 @@ def rules_of(context: typer.Context) -> Rules:
     weights = shared.layer_weights(params["layer_weight"], params["layers"], context)
     base["layer-weight"] = weights
     base["ignore"] = tuple(params["ignore"])
+    if base["jnd"] is not None and shared.is_default(context, "preset"):
+        base["preset"] = "quality"
     fixed = {key for key in base if shared.is_set(context, key.replace("-", "_"))}
     return Rules(base, context.obj.images, context.obj.file, fixed)
 

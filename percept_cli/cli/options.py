@@ -33,7 +33,8 @@ Preset = Annotated[
     str,
     typer.Option(
         envvar="PERCEPT_PRESET",
-        help="Choices that belong together: photo, or rendering for pages and drawings.",
+        help="Choices that belong together: photo, quality (as people rate photographs), or "
+        "rendering for pages and drawings.",
         rich_help_panel=MEASURE,
     ),
 ]
@@ -63,9 +64,10 @@ Distance = Annotated[
     str | None,
     typer.Option(
         envvar="PERCEPT_DISTANCE",
-        help="l2 (Euclidean), l1 (Manhattan), mse, unit (directions only), gram (style).",
+        help="l2 (Euclidean), l1 (Manhattan), mse, unit (directions only), divisive (over "
+        "contrast), gram (style), structure (as DISTS), correlation (as DeepDC).",
         rich_help_panel=MEASURE,
-        show_default="l2 for photo, unit for rendering",
+        show_default="l2 for photo, divisive for quality, unit for rendering",
     ),
 ]
 Blur = Annotated[
@@ -285,6 +287,17 @@ Threshold = Annotated[
         rich_help_panel=JUDGE,
     ),
 ]
+JndThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--jnd",
+        envvar="PERCEPT_JND",
+        metavar="JND",
+        help="Most just noticeable differences that pass: 1 is what half of the people notice. "
+        "Chooses the preset quality, unless one is named.",
+        rich_help_panel=JUDGE,
+    ),
+]
 LayerThreshold = Annotated[
     list[str],
     typer.Option(
@@ -386,6 +399,12 @@ def is_set(context: typer.Context, name: str) -> bool:
     """Whether a flag or the environment says so."""
     source = context.get_parameter_source(name)
     return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+
+
+def is_default(context: typer.Context, name: str) -> bool:
+    """Whether nothing says so: no flag, no environment and no configuration."""
+    source = context.get_parameter_source(name)
+    return source is None or source.name == "DEFAULT"
 
 
 @dataclass(frozen=True)

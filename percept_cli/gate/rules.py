@@ -17,7 +17,12 @@ from percept_cli.network.layers import chosen
 from percept_cli.results import Thresholds
 from percept_cli.scoring.options import Options
 
-THRESHOLDS = {"peak-threshold": "peak", "threshold": "total", "layer-threshold": "layers"}
+THRESHOLDS = {
+    "peak-threshold": "peak",
+    "threshold": "total",
+    "jnd": "jnd",
+    "layer-threshold": "layers",
+}
 MEASURED = ("layers", "layer-weight", "distance", "raw", "blur", "tolerance", "floor", "colour")
 CHOICES = ("preset", *MEASURED, "background", "frame", "ignore")
 KEYS = (*CHOICES, *THRESHOLDS)

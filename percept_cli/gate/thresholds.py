@@ -20,26 +20,34 @@ def thresholds_of(
     peak: str | float | None = None,
     total: float | None = None,
     layers: Mapping[str, float] | None = None,
+    jnd: float | None = None,
 ) -> Thresholds:
     """Thresholds for results of these options; `peak` is a number, a name of NAMED, or `none`.
 
     Raises PerceptError for a threshold that means nothing, and if nothing would be judged.
     """
-    text = str(peak) if peak is not None else "normal" if options.is_preset else None
-    if text is None and total is None and not layers:
+    text = str(peak) if peak is not None else "normal" if _is_named(options) else None
+    if text is None and total is None and jnd is None and not layers:
+        other = "" if options.is_preset else " with other choices of layers, distance or the like"
         raise PerceptError(
             f"no threshold: normal is measured for the preset rendering alone, not for "
-            f"{options.preset} with other choices of layers, distance or the like: give "
+            f"{options.preset}{other}: give "
             "--peak-threshold or --threshold a number ('percept calibrate' proposes one)"
         )
     found = Thresholds(
         _peak(text or "none", options),
         None if total is None else _at_least_0(total, "threshold"),
         {name: _layer(name, value, options) for name, value in (layers or {}).items()},
+        None if jnd is None else _jnd(jnd, options),
     )
     if found == Thresholds():
         raise PerceptError("nothing is judged: give a peak threshold, a threshold, or both")
     return found
+
+
+def _is_named(options: Options) -> bool:
+    """Whether the thresholds that have a name are measured for these options."""
+    return options.is_preset and options.preset == "rendering"
 
 
 def _peak(text: str, options: Options) -> float | None:
@@ -51,12 +59,18 @@ def _peak(text: str, options: Options) -> float | None:
             "--peak-threshold none"
         )
     if text in NAMED:
-        if not (options.is_preset and options.preset == "rendering"):
+        if not _is_named(options):
             raise PerceptError(
                 f"peak threshold {text!r} is measured for the preset rendering: give a number"
             )
         return NAMED[text]
     return _at_least_0(text, "peak threshold")
+
+
+def _jnd(value: Any, options: Options) -> float:
+    if not (options.is_preset and options.preset == "quality"):
+        raise PerceptError("just noticeable differences are those of --preset quality: choose it")
+    return _at_least_0(value, "jnd")
 
 
 def _layer(name: str, value: Any, options: Options) -> float:
@@ -91,6 +105,7 @@ def judged(result: Result, thresholds: Thresholds, *, allow_new: bool = False) -
 
 def _excess(result: Result, thresholds: Thresholds) -> list[str]:
     judged = [("peak", result.peak, thresholds.peak), ("total", result.total, thresholds.total)]
+    judged += [("jnd", result.jnd.value if result.jnd else None, thresholds.jnd)]
     judged += [(name, result.layers[name], most) for name, most in thresholds.layers.items()]
     return [
         f"{what} {value:.4g} > {most:g}"

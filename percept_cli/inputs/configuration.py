@@ -39,6 +39,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "precision": (TEXT, "a name"),
     "device": (TEXT, "a name"),
     "peak-threshold": ((*NUMBER, str), "a number or a name"),
+    "jnd": (NUMBER, "a number"),
     "threshold": (NUMBER, "a number"),
     "layer-threshold": ((dict,), "a table such as {conv3_1 = 0.1}"),
     "allow-new": YES_OR_NO,

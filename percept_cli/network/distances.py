@@ -1,9 +1,10 @@
-"""The five distances between two images' features of one layer.
+"""The distances between two images' features of one layer.
 
 All are computed from a feature f and the change d = g − f, so that small differences between large
-features lose nothing. A distance is a mean over positions of a difference that depends on one
-position only, or the root of that mean, so sums over disjoint regions add up to the sum over the
-whole image. `gram` has no positions: there it is the matrices that add up.
+features lose nothing. Either a distance is a mean over positions of a difference that depends on
+one position only, or the root of that mean; or it compares statistics of the whole layer, which
+have no positions. Both are made of sums, and sums over disjoint regions add up to that of the whole
+image.
 """
 
 from __future__ import annotations
@@ -20,58 +21,77 @@ if TYPE_CHECKING:
 FAINT = 1e-10
 """Squared norm below which `unit` counts a feature as zero: its direction is rounding noise."""
 
+SATURATION = 0.2
+"""Contrast, in squares of the layer's scale, from which `divisive` begins to divide by it."""
+
+NEAR = 1e-4
+"""What `correlation` adds to squared distances of channels, in squares of the layer's scale."""
+
+STEADY = 0.01
+"""What `structure` adds to squared means and to variances, in squares of the layer's scale."""
+
 
 @dataclass(frozen=True)
 class Distance:
-    """How one position's difference becomes a layer's distance."""
+    """How the features of two images become a layer's distance."""
 
     name: str
-    change: Callable[[Tensor, Tensor], Tensor]
-    """Feature and change → what is compared of them, both N×C×H×W."""
-    size: Callable[[Tensor], Tensor] | None
-    """What is compared, N×C×H×W → N×H×W, >= 0, before scaling; None without positions."""
-    scale_power: int
-    """Power of the layer's scale that the difference is divided by."""
-    root: bool
-    """Whether a mean of differences is finished by a square root."""
+    uses_scale: bool
 
-    def difference(self, f: Tensor, d: Tensor) -> Tensor:
-        """Each position's difference: feature and change, N×C×H×W → N×H×W, >= 0, unscaled."""
-        assert self.size is not None
-        return self.size(self.change(f, d))
+    has_positions = True
+    """Whether it says where images differ."""
+    whole = False
+    """Whether positions count that are equal in both images."""
 
-    def sums(self, f: Tensor, d: Tensor) -> Tensor:
-        """What adds up over positions: feature and change, N×C×H×W → N, or N×C×C for `gram`."""
-        f, d = at_least_float32(f), at_least_float32(d)
-        return gram_change(f, d) if self.size is None else self.difference(f, d).sum((1, 2))
+    def sums(self, f: Tensor, d: Tensor, scale: float) -> Tensor:
+        """What adds up over positions, for each image: feature and change, N×C×H×W → N×…"""
+        raise NotImplementedError
 
     def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
         """A layer's distance for each of N images, >= 0, from the sums over its positions.
 
         The number of positions is one for all images or N. Differentiable, also at 0.
         """
-        unscaled = scale**self.scale_power
-        if self.size is None:
-            norm = safe_sqrt(sums.square().sum((1, 2)))
-            return norm / (sums.shape[1] * positions) / unscaled
-        mean = sums / positions / unscaled
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Located(Distance):
+    """A mean over positions of what they differ by, or its root."""
+
+    difference: Callable[[Tensor, Tensor, float], Tensor]
+    """Feature, change and scale → each position's difference, N×C×H×W → N×H×W, >= 0."""
+    scale_power: int
+    """Power of the layer's scale that the mean is divided by."""
+    root: bool
+
+    def sums(self, f: Tensor, d: Tensor, scale: float) -> Tensor:
+        f, d = at_least_float32(f), at_least_float32(d)
+        return self.difference(f, d, scale).sum((1, 2))
+
+    def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
+        mean = sums / positions / scale**self.scale_power
         return safe_sqrt(mean) if self.root else mean
 
 
-def _itself(_: Tensor, d: Tensor) -> Tensor:
-    return d
-
-
-def _mean_square(d: Tensor) -> Tensor:
+def _mean_square(_: Tensor, d: Tensor, __: float) -> Tensor:
     return d.square().sum(1) / d.shape[1]
 
 
-def _mean_absolute(d: Tensor) -> Tensor:
+def _mean_absolute(_: Tensor, d: Tensor, __: float) -> Tensor:
     return d.abs().mean(1)
 
 
-def _square(d: Tensor) -> Tensor:
-    return d.square().sum(1)
+def _apart(f: Tensor, d: Tensor, _: float) -> Tensor:
+    return _direction_change(f, d).square().sum(1)
+
+
+def _divided(f: Tensor, d: Tensor, scale: float) -> Tensor:
+    """mean (f − g)² / (mean (f² + g²)/2 + c·σ²), means over channels; f² + g² = 2·f·(f+d) + d²."""
+    change = d.square().mean(1)
+    contrast = (f * (f + d)).mean(1) + change / 2
+    nothing = contrast.detach() - contrast.detach()  # What is not finite is no small difference.
+    return change / (contrast + SATURATION * scale**2) + nothing
 
 
 def _direction_change(f: Tensor, d: Tensor) -> Tensor:
@@ -92,18 +112,107 @@ def _inverse_norm(square: Tensor) -> Tensor:
     return square.clamp_min(FAINT).rsqrt() * (square > FAINT) + nothing
 
 
-DISTANCES = {
+@dataclass(frozen=True)
+class Gram(Distance):
+    """Frobenius norm of the change of the Gram matrix, over C·H·W and σ²."""
+
+    has_positions = False
+
+    def sums(self, f: Tensor, d: Tensor, _: float) -> Tensor:
+        return gram_change(at_least_float32(f), at_least_float32(d))
+
+    def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
+        norm = safe_sqrt(sums.square().sum((1, 2)))
+        return norm / (sums.shape[1] * positions) / scale**2
+
+
+@dataclass(frozen=True)
+class Structure(Distance):
+    """Mean over channels of how their means and their structures differ, both counted alike.
+
+    (μ_f − μ_g)² / (μ_f² + μ_g² + c) is 1 less the similarity of texture of Ding et al. 2020
+    (DISTS), and var(f − g) / (var f + var g + c) is 1 less that of structure.
+    """
+
+    has_positions = False
+    whole = True
+
+    def sums(self, f: Tensor, d: Tensor, _: float) -> Tensor:
+        import torch
+
+        f, d = at_least_float32(f), at_least_float32(d)
+        parts = (f, d, f.square(), f * d, d.square())
+        return torch.stack([part.sum((2, 3)) for part in parts], 1)
+
+    def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
+        if not isinstance(positions, int | float):
+            positions = positions.view(-1, 1, 1)
+        f, d, ff, fd, dd = (sums / positions).unbind(1)
+        steady = STEADY * scale**2
+        means = f.square() + (f + d).square()
+        var_f, var_d = ((ff - f.square()).clamp_min(0), (dd - d.square()).clamp_min(0))
+        var_g = (var_f + 2 * (fd - f * d) + var_d).clamp_min(0)
+        mean = d.square() / (means + steady)
+        structure = var_d / (var_f + var_g + steady)
+        return (mean + structure).mean(1) / 2
+
+
+@dataclass(frozen=True)
+class Correlation(Distance):
+    """1 − the distance correlation of both images' channels, as Zhu et al. 2022 (DeepDC) have it.
+
+    Each channel is a point with a coordinate per position. The distances between them, rows and
+    columns centred, are correlated (Székely et al. 2007). They follow from Gram matrices.
+    """
+
+    has_positions = False
+    whole = True
+
+    def sums(self, f: Tensor, d: Tensor, _: float) -> Tensor:
+        import torch
+
+        f, d = at_least_float32(f), at_least_float32(d)
+        return torch.stack((gram(f), gram_change(f, d)), 1)
+
+    def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
+        if not isinstance(positions, int | float):
+            positions = positions.view(-1, 1, 1, 1)
+        squares, changes = _squared_distances(sums / positions / scale**2).unbind(1)
+        before = (squares.clamp_min(0) + NEAR).sqrt()
+        after = ((squares + changes).clamp_min(0) + NEAR).sqrt()
+        f, d = (
+            _centred(x).flatten(1)[..., None, None] for x in (before, changes / (before + after))
+        )
+        return _direction_change(f, d).square().sum((1, 2, 3)) / 2
+
+
+def _squared_distances(grams: Tensor) -> Tensor:
+    """Squared distances of the points whose products these are, …×C×C."""
+    norms = grams.diagonal(dim1=-2, dim2=-1)
+    return norms[..., None] + norms[..., None, :] - 2 * grams
+
+
+def _centred(x: Tensor) -> Tensor:
+    """Without the means of rows and columns, N×C×C."""
+    return x - x.mean(1, keepdim=True) - x.mean(2, keepdim=True) + x.mean((1, 2), keepdim=True)
+
+
+DISTANCES: dict[str, Distance] = {
     distance.name: distance
     for distance in (
         # Johnson et al. 2016, eq. 2, before squaring; l1 is its Manhattan sibling.
-        Distance("l2", _itself, _mean_square, scale_power=2, root=True),
-        Distance("l1", _itself, _mean_absolute, scale_power=1, root=False),
+        Located("l2", True, _mean_square, scale_power=2, root=True),
+        Located("l1", True, _mean_absolute, scale_power=1, root=False),
         # Johnson et al. 2016, eq. 2.
-        Distance("mse", _itself, _mean_square, scale_power=2, root=False),
+        Located("mse", True, _mean_square, scale_power=2, root=False),
         # Its square is Zhang et al. 2018 (LPIPS), eq. 1, with w = 1.
-        Distance("unit", _direction_change, _square, scale_power=0, root=True),
+        Located("unit", False, _apart, scale_power=0, root=True),
+        # Divisive normalisation, Heeger 1992, eq. 1; Laparra et al. 2016 compare images by it.
+        Located("divisive", True, _divided, scale_power=0, root=True),
         # Gatys et al. 2016; Johnson et al. 2016, eq. 4.
-        Distance("gram", _itself, None, scale_power=2, root=False),
+        Gram("gram", True),
+        Structure("structure", True),
+        Correlation("correlation", True),
     )
 }
 

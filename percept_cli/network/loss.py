@@ -267,14 +267,15 @@ class PerceptualLoss(_Loss):
             g = prepared.features[name][:, :, rows] if prepared else other[0]
             with torch.autocast(f.device.type, enabled=False):
                 f, g = at_least_float32(f), at_least_float32(g)
-                return self.distance.sums(g.expand_as(f), f - g)
+                return self.distance.sums(g.expand_as(f), f - g, self.scale[name])
 
         compared = (seen,) if prepared else (seen, self._sized(goal, "target"))
         found = {}
         sums = sums_over(self.network, self._names, compared, summed, self.checkpointing)
         for name, of_layer in sums.items():
             layer = LAYERS[name]
-            counted = _positions(layer, seen) * (1.0 if layer.kind == "fc" else share)
+            everywhere = layer.kind == "fc" or self.distance.whole
+            counted = _positions(layer, seen) * (1.0 if everywhere else share)
             found[name] = self.distance.finished(of_layer, counted, self.scale[name])
         return found
 

@@ -50,7 +50,7 @@ def applied(
     weights: Weights, distance: Distance, layers: Iterable[str], raw: bool
 ) -> dict[str, float]:
     """What the features of these layers are divided by: their scales, or 1 if that is not done."""
-    if raw or not distance.scale_power:
+    if raw or not distance.uses_scale:
         return dict.fromkeys(layers, 1.0)
     scales = scales_of(weights)
     return {name: scales[name] for name in layers}

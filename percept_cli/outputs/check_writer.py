@@ -9,7 +9,14 @@ from rich.text import Text
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console
-from percept_cli.outputs.words import figure, parts_of, places_of, settings_line, summary_line
+from percept_cli.outputs.words import (
+    figure,
+    jnd_words,
+    parts_of,
+    places_of,
+    settings_line,
+    summary_line,
+)
 from percept_cli.results import Result, Settings, Summary
 
 SHOWN_REGIONS = 3
@@ -68,6 +75,8 @@ def _details(result: Result) -> Iterable[str]:
         for what, value in (("total", result.total), ("peak", result.peak), ("floor", result.floor))
     )
     yield f"{'; '.join(result.failures)}  ({scores})"
+    if result.jnd:
+        yield f"jnd  {jnd_words(result.jnd)}"
     if result.peak_parts:
         yield f"peak of  {parts_of(result)}"
     layers = sorted(result.layers.items(), key=lambda item: -item[1])

@@ -14,6 +14,10 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How cells begin that a spreadsheet computes."""
 
 
+JND = (("", "value"), ("_low", "low"), ("_high", "high"), ("_words", "words"))
+"""Ends of columns, and what they hold."""
+
+
 class CsvWriter:
     """Writes each row at once, below a header; if `safe`, no cell is a formula to a spreadsheet."""
 
@@ -70,6 +74,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "peak_y": y,
         "peak_parts": "; ".join(f"{name}={v!r}" for name, v in result.peak_parts.items()),
         "floor": result.floor,
+        **{f"jnd{end}": getattr(result.jnd, name, None) for end, name in JND},
         **{name: result.layers.get(name) for name in settings.layers},
         "regions": "; ".join(
             f"{r.x},{r.y},{r.width},{r.height}={r.peak!r}" for r in result.regions
@@ -85,6 +90,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "error": result.error,
         "peak_threshold": thresholds.peak,
         "threshold": thresholds.total,
+        "jnd_threshold": thresholds.jnd,
         "layer_thresholds": "; ".join(f"{k}={v!r}" for k, v in thresholds.layers.items()),
         "failures": "; ".join(result.failures),
         "overrides": json.dumps(dict(result.overrides)) if result.overrides else None,

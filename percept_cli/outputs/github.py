@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator, Sequence
 
 from percept_cli.errors import one_line
-from percept_cli.outputs.words import figure, settings_line, summary_line
+from percept_cli.outputs.words import figure, jnd_words, settings_line, summary_line
 from percept_cli.results import Result, Settings, Summary
 
 MOST_ANNOTATIONS = 10
@@ -82,10 +82,13 @@ def _why(result: Result) -> str:
 
 
 def _table(rows: Sequence[Result]) -> Iterator[str]:
-    yield "| status | image | peak | total | why |"
-    yield "| --- | --- | ---: | ---: | --- |"
+    jnd = any(row.jnd for row in rows)
+    yield f"| status | image | peak | total |{' jnd |' * jnd} why |"
+    yield f"| --- | --- | ---: | ---: |{' ---: |' * jnd} --- |"
     for row in rows:
-        cells = (row.status, _code(row.name), figure(row.peak), figure(row.total), _cell(_why(row)))
+        cells = [row.status, _code(row.name), figure(row.peak), figure(row.total)]
+        cells += [_cell(jnd_words(row.jnd)) if row.jnd else ""] * jnd
+        cells.append(_cell(_why(row)))
         yield f"| {' | '.join(cells)} |"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 from xml.etree import ElementTree
 
-from percept_cli.outputs.words import figure, parts_of, settings_line
+from percept_cli.outputs.words import figure, jnd_words, parts_of, settings_line
 from percept_cli.results import Result, Settings, Summary
 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -68,9 +68,12 @@ def _details(result: Result) -> str:
         if result.peak_parts:
             lines += [f"peak of: {parts_of(result)}"]
         lines += [f"floor: {figure(result.floor)}"]
+        if result.jnd:
+            lines += [f"jnd: {jnd_words(result.jnd)}"]
         lines += [f"{name}: {figure(value)}" for name, value in result.layers.items()]
     if thresholds := result.thresholds:
-        limits = {"peak": thresholds.peak, "total": thresholds.total, **thresholds.layers}
+        limits = {**vars(thresholds), **thresholds.layers}
+        del limits["layers"]
         lines += [
             f"{what} threshold: {most:g}" for what, most in limits.items() if most is not None
         ]

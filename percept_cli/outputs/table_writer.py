@@ -16,6 +16,7 @@ from percept_cli.errors import one_line
 from percept_cli.outputs.console import Console, plain_table
 from percept_cli.outputs.words import (
     figure,
+    jnd_words,
     left_out_words,
     parts_of,
     places_of,
@@ -72,7 +73,8 @@ class TableWriter:
 def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -> Table:
     folder = _common_folder(result.name for result in results)
     details = ("at", *layers, "size") if layers else ("worst layer",)
-    numbers = ("total", "peak", *details)
+    jnd = ("jnd",) if any(result.jnd for result in results) else ()
+    numbers = ("total", "peak", *jnd, *details)
     has_notes = any(result.notes or result.error for result in results)
     pair = f"pair in {folder}" if folder else "pair"
     table = plain_table(pair, *numbers, *(("notes",) if has_notes else ()), right=numbers)
@@ -82,6 +84,7 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
             cells += [Text(result.status, style="bold yellow"), *[""] * (len(numbers) - 1)]
         else:
             cells += [figure(result.total), figure(result.peak)]
+            cells += [f"{result.jnd.value:.2f}" if result.jnd else ""] * len(jnd)
             size = f"{result.width}x{result.height}"
             cells += [_place(result), *_layer_cells(result), size] if layers else [_worst(result)]
         if has_notes:
@@ -90,10 +93,10 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
     if layers:
         table.add_section()
         weights = [f"{settings.layer_weights[name]:g}" for name in layers]
-        table.add_row("weight", "", "", "", *weights, style="dim")
+        table.add_row("weight", "", "", *[""] * len(jnd), "", *weights, style="dim")
         if settings.scale is not None:
             scales = [f"{settings.scale[name]:g}" for name in layers]
-            table.add_row("scale", "", "", "", *scales, style="dim")
+            table.add_row("scale", "", "", *[""] * len(jnd), "", *scales, style="dim")
     return table
 
 
@@ -133,6 +136,9 @@ def _block(result: Result, settings: Settings) -> Group:
     table.add_row("peak", figure(result.peak), "", "", f"at {place}" if place else "")
     if result.peak_parts:
         table.add_row("  of", "", "", "", parts_of(result))
+    if result.jnd:
+        words = jnd_words(result.jnd).partition(" ")
+        table.add_row("jnd", words[0], "", "", words[2])
     if settings.floor:
         table.add_row("floor", figure(result.floor), "", "", "subtracted from the map")
     regions = [Text(place) for place in places_of(result, SHOWN_REGIONS)]

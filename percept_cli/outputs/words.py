@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from percept_cli.errors import one_line
-from percept_cli.results import STATUSES, Result, Settings, Summary
+from percept_cli.results import STATUSES, Jnd, Result, Settings, Summary
 
 MOST_NAMED = 3
 """Files named in the words about those that were left out."""
@@ -32,6 +32,11 @@ def parts_of(result: Result) -> str:
     """What each layer, and the colour, has in the cell of the peak, the largest first."""
     parts = sorted(result.peak_parts.items(), key=lambda item: -item[1])
     return one_line(", ".join(f"{name} {figure(value)}" for name, value in parts))
+
+
+def jnd_words(jnd: Jnd) -> str:
+    """How visible a difference is."""
+    return f"{jnd.value:.2f} ({jnd.low:.2f} to {jnd.high:.2f}): {jnd.words}"
 
 
 def command_line(command: str, *paths: str, options: Sequence[str] = ()) -> str | None:

@@ -6,11 +6,10 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from percept_cli.network.distances import Distance, at_least_float32, gram_change
+from percept_cli.network.distances import Distance, Located, at_least_float32
 from percept_cli.network.layers import Layer
 
 Grid = NDArray[np.float64]
@@ -49,7 +48,7 @@ class Sums(Protocol):
     def add(self, f: Tensor, d: Tensor, part: Part) -> None:
         """Count this part of features and changes, 1×C×H×W."""
 
-    def distance(self, scale: float) -> float:
+    def distance(self) -> float:
         """The layer's distance, >= 0."""
 
     def forgive(self, other: Any) -> None:
@@ -66,12 +65,14 @@ class Cells:
 
     def __init__(
         self,
-        distance: Distance,
+        distance: Located,
         layer: Layer,
         cell_layer: Layer,
         size: tuple[int, int],
+        scale: float,
     ) -> None:
         self._distance = distance
+        self._scale = scale
         self._ratio = cell_layer.stride // layer.stride
         width, height = (length // layer.stride for length in size)
         columns, rows = (length // cell_layer.stride for length in size)
@@ -84,7 +85,7 @@ class Cells:
     def add(self, f: Tensor, d: Tensor, part: Part) -> None:
         """Count the positions in their cells."""
         f, d = (at_least_float32(part.of(x)) for x in (f, d))
-        differences = self._distance.difference(f, d)
+        differences = self._distance.difference(f, d, self._scale)
         self.add_differences(differences[0].cpu().numpy(), part.top, part.left)
 
     def forgive(self, other: Cells) -> None:
@@ -99,28 +100,28 @@ class Cells:
         sums = np.add.reduceat(differences, row_starts, axis=0, dtype=np.float64)
         self._sums[rows, columns] += np.add.reduceat(sums, column_starts, axis=1)
 
-    def distance(self, scale: float) -> float:
+    def distance(self) -> float:
         """The layer's distance, >= 0."""
         heights, widths = self._sides
         mean = self._sums.sum(keepdims=True) / (heights.sum() * widths.sum())
-        return float(self._finished(mean, scale)[0, 0])
+        return float(self._finished(mean)[0, 0])
 
-    def cell_distances(self, scale: float) -> Grid:
+    def cell_distances(self) -> Grid:
         """The layer's distance inside each cell, rows × columns."""
         heights, widths = self._sides
         means = self._sums / heights[:, None]
         means /= widths
-        return self._finished(means, scale)
+        return self._finished(means)
 
-    def cell_distance(self, scale: float, row: int, column: int) -> float:
+    def cell_distance(self, row: int, column: int) -> float:
         """The layer's distance inside one cell."""
         heights, widths = self._sides
         means = self._sums[row : row + 1, column : column + 1] / heights[row] / widths[column]
-        return float(self._finished(means, scale)[0, 0])
+        return float(self._finished(means)[0, 0])
 
-    def _finished(self, means: Grid, scale: float) -> Grid:
+    def _finished(self, means: Grid) -> Grid:
         """Distances in place of means."""
-        means /= scale**self._distance.scale_power
+        means /= self._scale**self._distance.scale_power
         return np.sqrt(means, out=means) if self._distance.root else means
 
 
@@ -145,27 +146,31 @@ class Colours:
         np.minimum(self.cells, other.cells, out=self.cells)
 
 
-class Gram:
-    """The change of the Gram matrix."""
+class Statistics:
+    """Statistics of a whole layer."""
 
-    def __init__(self, distance: Distance, layer: Layer, size: tuple[int, int]) -> None:
+    def __init__(
+        self, distance: Distance, layer: Layer, size: tuple[int, int], scale: float
+    ) -> None:
         self._distance = distance
-        positions = math.prod(max(length // layer.stride, 1) for length in size)
-        self._elements = layer.channels * (1 if layer.kind == "fc" else positions)
-        self._change = torch.zeros(layer.channels, layer.channels, dtype=torch.float64)
+        self._scale = scale
+        sides = (1, 1) if layer.kind == "fc" else (length // layer.stride for length in size)
+        self._positions = math.prod(sides)
+        self._sums: Tensor | None = None
 
     def add(self, f: Tensor, d: Tensor, part: Part) -> None:
-        """Count all positions together: a Gram matrix does not know where they are."""
-        f, d = (at_least_float32(part.of(x)) for x in (f, d))
-        self._change += gram_change(f, d)[0].cpu()
+        """Count all positions together: statistics do not know where they are."""
+        sums = self._distance.sums(part.of(f), part.of(d), self._scale).double().cpu()
+        self._sums = sums if self._sums is None else self._sums.add_(sums)
 
-    def forgive(self, other: Gram) -> None:
+    def forgive(self, other: Statistics) -> None:
         """Nothing: without positions there is no tolerance."""
 
-    def distance(self, scale: float) -> float:
+    def distance(self) -> float:
         """The layer's distance, >= 0."""
-        norm = float(self._change.square().sum().sqrt())
-        return norm / self._elements / scale**self._distance.scale_power
+        if self._sums is None:
+            return 0.0
+        return float(self._distance.finished(self._sums, self._positions, self._scale))
 
 
 def sums_for(
@@ -173,10 +178,11 @@ def sums_for(
     layer: Layer,
     cell_layer: Layer | None,
     size: tuple[int, int],
+    scale: float,
 ) -> Sums:
     """What sums up this layer of an image of that width and height."""
-    if distance.size is None:
-        return Gram(distance, layer, size)
+    if not isinstance(distance, Located):
+        return Statistics(distance, layer, size, scale)
     if layer.kind == "fc" or cell_layer is None:
-        return Cells(distance, layer, layer, (layer.stride, layer.stride))
-    return Cells(distance, layer, cell_layer, size)
+        return Cells(distance, layer, layer, (layer.stride, layer.stride), scale)
+    return Cells(distance, layer, cell_layer, size, scale)

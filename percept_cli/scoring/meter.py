@@ -203,7 +203,8 @@ class Meter:
     def _nothing_found(self, other: Pixels) -> _Found:
         size, layer = (other.shape[1], other.shape[0]), self.options.cell_layer
         sums = {
-            name: sums_for(self.distance, LAYERS[name], layer, size) for name in self.options.layers
+            name: sums_for(self.distance, LAYERS[name], layer, size, self.scale[name])
+            for name in self.options.layers
         }
         return _Found(other, sums, Colours(layer, size) if self.options.colour and layer else None)
 
@@ -214,7 +215,8 @@ class Meter:
             whole = Rectangle(0, 0, width, height)
             every = with_changed(Crop(whole, whole), pair.changed, layer.stride)
             return [every] if pair.changed.any() else []
-        return crops(pair.changed, layer, (width, height), self._tile)
+        everywhere = self.distance.whole and bool(pair.changed.any())
+        return crops(pair.changed, layer, (width, height), self._tile, everywhere)
 
     @property
     def _tile(self) -> tuple[int, int]:
@@ -238,7 +240,7 @@ class Meter:
             for index, (way, crop) in enumerate(ways):
                 part: Part | None = Part(0, 0, slice(0, 1), slice(0, 1))
                 if layer.kind != "fc":
-                    window = changed.at(layer) if changed else None
+                    window = changed.at(layer) if changed and not self.distance.whole else None
                     part = _owned(crop, layer.stride, row, f.shape[2:], window)
                 if part:
                     of = index % len(jobs)
@@ -309,7 +311,7 @@ class Meter:
             if colours and way.colours:
                 colours.forgive(way.colours)
         weights = self.options.layer_weights
-        layers = {name: each.distance(self.scale[name]) for name, each in sums.items()}
+        layers = {name: each.distance() for name, each in sums.items()}
         total = float(np.average(list(layers.values()), weights=list(weights.values())))
         if not self.options.has_map:
             return Measurement(layers, total, None)
@@ -320,10 +322,7 @@ class Meter:
         }
         shares = sum(weights[name] for name in located)
         # One after the other and in place: a map may have a cell for each pixel.
-        parts = (
-            each.cell_distances(self.scale[name]) * (weights[name] / shares)
-            for name, each in located.items()
-        )
+        parts = (each.cell_distances() * (weights[name] / shares) for name, each in located.items())
         grid = next(parts)
         for part in parts:
             grid += part
@@ -334,10 +333,7 @@ class Meter:
         if colours:
             np.maximum(grid, colours.cells * self.options.colour, out=grid)
         row, column = divmod(int(grid.argmax()), grid.shape[1])
-        found = {
-            name: each.cell_distance(self.scale[name], row, column)
-            for name, each in located.items()
-        }
+        found = {name: each.cell_distance(row, column) for name, each in located.items()}
         if colours:
             found["colour"] = float(colours.cells[row, column]) * self.options.colour
         return Measurement(layers, total, grid, found, floor)

@@ -72,7 +72,7 @@ class Options:
         given = {name: value for name, value in chosen.items() if value is not None}
         if "layers" in given:
             given.setdefault("layer_weights", {})
-        if distance_named(given.get("distance", base.distance)).size is None:
+        if not distance_named(given.get("distance", base.distance)).has_positions:
             given.setdefault("tolerance", 0)
             given.setdefault("colour", 0.0)
         return cls(preset=preset, **{name: getattr(base, name) for name in CHOSEN} | given)
@@ -114,7 +114,7 @@ class Options:
             raise PerceptError(f"--colour {self.colour:g}: give 0 or more")
         for name in ("tolerance", "colour"):
             value = getattr(self, name)
-            if value and distance_named(self.distance).size is None:
+            if value and not distance_named(self.distance).has_positions:
                 raise PerceptError(
                     f"--{name} {value:g}: {self.distance} has no positions: leave it at 0"
                 )
@@ -167,7 +167,7 @@ class Options:
     def has_map(self) -> bool:
         """Whether the distance says where images differ."""
         located = (name for name in self.layers if not name.startswith("fc"))
-        has_positions = distance_named(self.distance).size is not None
+        has_positions = distance_named(self.distance).has_positions
         return has_positions and any(self.layer_weights[name] for name in located)
 
     def evaluated_size(

@@ -29,6 +29,13 @@ PRESETS = {
     preset.name: preset
     for preset in (
         Preset("photo", "photographs and what models make of them", "l2"),
+        # benchmarks/human measures how people agree with these choices.
+        Preset(
+            "quality",
+            "photographs, as people rate them; in just noticeable differences",
+            "divisive",
+            layers=("relu1_2", "relu3_4", "relu4_2"),
+        ),
         # benchmarks/rendering measures what these choices are worth.
         Preset(
             "rendering",

@@ -75,16 +75,20 @@ class Crop:
 
 
 def crops(
-    changed: Blocks, layer: Layer, size: tuple[int, int], tile: tuple[int, int]
+    changed: Blocks,
+    layer: Layer,
+    size: tuple[int, int],
+    tile: tuple[int, int],
+    everywhere: bool = False,
 ) -> list[Crop]:
     """Crops that own every position whose feature can differ, each once, in a fixed order.
 
     `changed` flags the cells of the deepest layer, `layer`, that hold a changed pixel; `size` is
     the image's width and height. No crop owns more than a tile, of that width and height brought
     to whole cells. Before they are cut into tiles they cost clearly less than the whole image, or
-    else are the whole image.
+    else are the whole image, which they are too where positions count `everywhere`.
     """
-    affected = affected_cells(changed, layer)
+    affected = np.ones_like(changed) if everywhere else affected_cells(changed, layer)
     whole = Rectangle(0, 0, *size)
     parts = [_crop(part, layer, size) for part in _covered(affected, layer, size, (0, 0))]
     if sum(map(_cost, parts)) >= WORTHWHILE * _cost(Crop(whole, whole)):

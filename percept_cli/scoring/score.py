@@ -17,6 +17,7 @@ from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair
 from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings, Status
+from percept_cli.scoring.jnd import jnd_of
 from percept_cli.scoring.load import Frame, Loaded, View, load, load_equal, undecoded
 from percept_cli.scoring.options import Options
 
@@ -347,6 +348,7 @@ class Scorer:
                 floor=measured.floor,
                 regions=regions,
             )
+        result = replace(result, jnd=jnd_of(measured.total, result.peak, begun.options))
         return Scored(result, begun.options, measured.map, view.candidate)
 
 
@@ -364,7 +366,8 @@ def _done(begun: _Begun) -> Future[_Begun]:
 def _without_difference(result: Result, status: Status, options: Options) -> Result:
     layers = dict.fromkeys(options.layers, 0.0)
     least = 0.0 if options.has_map else None
-    return replace(result, status=status, total=0.0, peak=least, floor=least, layers=layers)
+    result = replace(result, total=0.0, peak=least, floor=least, layers=layers)
+    return replace(result, status=status, jnd=jnd_of(0.0, least, options))
 
 
 def _size(scored: Scored) -> float:

@@ -9,7 +9,14 @@ from rounding import rounding
 from torch import Tensor
 
 from percept_cli.errors import PerceptError
-from percept_cli.network.distances import DISTANCES, Distance, distance_named
+from percept_cli.network.distances import (
+    DISTANCES,
+    NEAR,
+    SATURATION,
+    STEADY,
+    Distance,
+    distance_named,
+)
 
 pytestmark = pytest.mark.numeric
 
@@ -20,7 +27,7 @@ ROUNDING = rounding(F.size, torch.float64)
 
 
 def layer_distance(distance: Distance, f: Tensor, d: Tensor, scale: float) -> Tensor:
-    return distance.finished(distance.sums(f, d), f[0, 0].numel(), scale)
+    return distance.finished(distance.sums(f, d, scale), f[0, 0].numel(), scale)
 
 
 def closed_form(name: str) -> float:
@@ -35,7 +42,26 @@ def closed_form(name: str) -> float:
     if name == "unit":
         difference = f / np.linalg.norm(f, axis=0) - g / np.linalg.norm(g, axis=0)
         return float(np.sqrt(np.mean(np.sum(difference**2, axis=0))))
-    grams = [np.einsum("chw,dhw->cd", x, x) / (channels * height * width) for x in (f, g)]
+    if name == "divisive":
+        contrast = (np.mean(f**2, axis=0) + np.mean(g**2, axis=0)) / 2
+        divided = np.mean((f - g) ** 2, axis=0) / (contrast + SATURATION * SIGMA**2)
+        return float(np.sqrt(np.mean(divided)))
+    f, g = (x.reshape(channels, -1) for x in (f, g))
+    if name == "structure":
+        steady = STEADY * SIGMA**2
+        texture = (2 * f.mean(1) * g.mean(1) + steady) / (f.mean(1) ** 2 + g.mean(1) ** 2 + steady)
+        covariance = np.diag(np.cov(f, g, bias=True)[:channels, channels:])
+        structure = (2 * covariance + steady) / (f.var(1) + g.var(1) + steady)
+        return float(1 - np.mean(texture + structure) / 2)
+    if name == "correlation":
+        centred = []
+        for x in (f / SIGMA, g / SIGMA):
+            squares = np.mean((x[:, None] - x[None]) ** 2, axis=2)
+            apart = np.sqrt(squares + NEAR)
+            rows, columns = apart.mean(0, keepdims=True), apart.mean(1, keepdims=True)
+            centred.append((apart - rows - columns + apart.mean()).ravel())
+        return float(1 - np.corrcoef(*centred)[0, 1])
+    grams = [x @ x.T / (channels * height * width) for x in (f, g)]
     return float(np.linalg.norm(grams[0] - grams[1]) / SIGMA**2)
 
 

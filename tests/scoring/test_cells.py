@@ -17,7 +17,7 @@ def test_cells_hold_every_position_once(layer: str, size: tuple[int, int]) -> No
     width, height = size
     stride, side = LAYERS[layer].stride, LAYERS["conv4_1"].stride
     values = np.random.default_rng(0).random((height // stride, width // stride))
-    cells = Cells(distance_named("l1"), LAYERS[layer], LAYERS["conv4_1"], size)
+    cells = Cells(distance_named("l1"), LAYERS[layer], LAYERS["conv4_1"], size, 1.0)
     # In parts that begin and end anywhere, as strips and crops do.
     for rows in (slice(0, 3), slice(3, 5), slice(5, None)):
         for columns in (slice(0, 1), slice(1, None)):
@@ -34,5 +34,5 @@ def test_cells_hold_every_position_once(layer: str, size: tuple[int, int]) -> No
             expected[row, column] = part.mean()
     # Each value was rounded to float32, and nothing more.
     half = torch.finfo(torch.float32).eps / 2
-    assert cells.cell_distances(1) == pytest.approx(expected, rel=half)
-    assert cells.distance(1) == pytest.approx(values.mean(), rel=half)
+    assert cells.cell_distances() == pytest.approx(expected, rel=half)
+    assert cells.distance() == pytest.approx(values.mean(), rel=half)

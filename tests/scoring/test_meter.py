@@ -144,7 +144,7 @@ def test_a_process_has_one_network_of_a_kind() -> None:
 def whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the network see every image in one piece."""
 
-    def one(_: Any, __: Any, size: tuple[int, int], ___: Any) -> list[Crop]:
+    def one(_: Any, __: Any, size: tuple[int, int], *___: Any) -> list[Crop]:
         return [Crop(Rectangle(0, 0, *size), Rectangle(0, 0, *size))]
 
     monkeypatch.setattr(meter, "crops", one)

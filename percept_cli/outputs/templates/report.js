@@ -668,6 +668,7 @@ function drawDetails(pair) {
     ["peak of", partsOf(pair)],
     ["worst frame", pair.frame],
     ["background", pair.background],
+    ["jnd", pair.jnd && `${pair.jnd.value.toFixed(2)} (${pair.jnd.low.toFixed(2)} to ${pair.jnd.high.toFixed(2)}): ${pair.jnd.words}`],
     ["floor", pair.floor ? pair.floor.toFixed(4) : null],
     ...pair.notes.map((note) => ["note", note]),
     ...overrides.map((text) => ["own setting", text]),

@@ -1,0 +1,104 @@
+"""Just noticeable differences: only of the recipe they were measured for, and in every output."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from conftest import SAMPLES, Run
+
+import percept_cli
+from percept_cli.results import Jnd
+from percept_cli.scoring.jnd import PEAK_AT_ONE, TOTAL_AT_ONE, WORDS, jnd_of
+from percept_cli.scoring.options import Options
+
+QUALITY = Options.of("quality")
+PAIR = SAMPLES / "references/coffee.png", SAMPLES / "jpeg-2/coffee.jpg"
+
+
+def visible(total: float, peak: float | None = None) -> Jnd:
+    found = jnd_of(total, peak, QUALITY)
+    assert found
+    return found
+
+
+def test_one_is_where_half_of_the_people_notice() -> None:
+    assert visible(TOTAL_AT_ONE).value == 1 and visible(TOTAL_AT_ONE).words == "just visible"
+    assert visible(0.0, 0.0) == Jnd(0.0, 0.0, 0.0, "not visible")
+    assert visible(3 * TOTAL_AT_ONE).value == pytest.approx(3)
+
+
+def test_a_change_in_one_place_is_judged_by_its_peak() -> None:
+    assert visible(TOTAL_AT_ONE / 100, 2 * PEAK_AT_ONE).value == 2
+    assert visible(2 * TOTAL_AT_ONE, PEAK_AT_ONE).value == 2
+
+
+def test_the_interval_surrounds_the_value_and_words_rise_with_it() -> None:
+    found = [visible(step * TOTAL_AT_ONE / 10) for step in range(60)]
+    assert all(one.low <= one.value <= one.high for one in found)
+    assert list(dict.fromkeys(one.words for one in found)) == [word for _, word in WORDS]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(),
+        Options.of("rendering"),
+        Options.of("quality", blur=1.0),
+        Options.of("quality", layers=("relu1_2",)),
+        Options.of("quality", raw=True),
+    ],
+)
+def test_no_other_recipe_has_any(options: Options) -> None:
+    assert jnd_of(0.2, 0.3, options) is None
+
+
+@pytest.mark.parametrize("distortion", ["jpeg", "blur", "noise"])
+def test_stronger_distortions_are_more_visible(distortion: str) -> None:
+    files = [next((SAMPLES / f"{distortion}-{n}").glob("coffee.*")) for n in (1, 2, 3)]
+    found = [percept_cli.compare(PAIR[0], file, preset="quality").jnd for file in files]
+    assert all(found) and found == sorted(found, key=lambda jnd: jnd.value)
+    assert found[0].value < 2 * found[-1].value
+
+
+def test_check_judges_by_it(percept: Run, tmp_path: Path) -> None:
+    scored = percept("compare", *PAIR, "--preset=quality", "--format=json")
+    jnd = json.loads(scored.stdout)["pairs"][0]["jnd"]
+    for most, code in ((jnd["value"] * 1.01, 0), (jnd["value"] * 0.99, 1)):
+        done = percept("check", *PAIR, f"--jnd={most}", "--json=found.json")
+        (pair,) = json.loads((tmp_path / "found.json").read_text())["pairs"]
+        assert done.returncode == code and pair["jnd"] == jnd and pair["thresholds"]["jnd"] == most
+        assert pair["thresholds"]["peak"] is None
+    assert f"jnd {jnd['value']:.4g} > " in done.stdout
+
+
+def test_check_judges_single_images_by_it(percept: Run, tmp_path: Path) -> None:
+    rules = 'preset = "quality"\njnd = 50\n[images."coffee*"]\njnd = 0.1\n'
+    (tmp_path / "percept.toml").write_text(rules)
+    done = percept("check", SAMPLES / "references", SAMPLES / "jpeg-2")
+    assert done.returncode == 1 and done.stdout.count("FAILED") == 1
+    assert "coffee.jpg" in done.stdout and "> 0.1" in done.stdout
+
+
+@pytest.mark.parametrize("choice", ["--preset=photo", "--preset=rendering", "--blur=1"])
+def test_check_refuses_it_for_other_recipes(percept: Run, choice: str) -> None:
+    done = percept("check", *PAIR, "--jnd=1", choice)
+    assert done.returncode == 2 and "are those of --preset quality" in done.stderr
+
+
+def test_every_output_has_it(percept: Run, tmp_path: Path) -> None:
+    outputs = ["--json=a.json", "--junit=a.xml", "--report=report"]
+    done = percept("check", *PAIR, "--jnd=0.1", *outputs, GITHUB_STEP_SUMMARY=tmp_path / "a.md")
+    jnd = json.loads((tmp_path / "a.json").read_text())["pairs"][0]["jnd"]
+    words = f"{jnd['value']:.2f} ({jnd['low']:.2f} to {jnd['high']:.2f}): {jnd['words']}"
+    assert words in done.stdout and words in (tmp_path / "a.xml").read_text()
+    assert str(jnd["value"]) in (tmp_path / "report/index.html").read_text()
+    table = percept("compare", *PAIR, "--preset=quality", "--format=table").stdout
+    assert words.partition(" ")[2] in table
+    (row,) = csv.DictReader(
+        percept("compare", *PAIR, "--preset=quality", "--format=csv").stdout.splitlines()
+    )
+    found = [float(row[f"jnd{end}"]) for end in ("", "_low", "_high")]
+    assert [*found, row["jnd_words"]] == list(jnd.values())

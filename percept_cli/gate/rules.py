@@ -23,7 +23,10 @@ THRESHOLDS = {
     "jnd": "jnd",
     "layer-threshold": "layers",
 }
-MEASURED = ("layers", "layer-weight", "distance", "raw", "blur", "tolerance", "floor", "colour")
+MEASURED = (
+    *("layers", "layer-weight", "distance", "raw"),
+    *("shrink", "blur", "tolerance", "floor", "colour"),
+)
 CHOICES = ("preset", *MEASURED, "background", "frame", "ignore")
 KEYS = (*CHOICES, *THRESHOLDS)
 

@@ -29,6 +29,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "tolerance": ((int,), "a whole number"),
     "floor": (NUMBER, "a number"),
     "colour": (NUMBER, "a number"),
+    "shrink": ((int,), "a whole number"),
     "weights": (TEXT, "a name or a path"),
     "resize": ((int, str), "a name, a number or WIDTHxHEIGHT"),
     "background": (TEXT, "a colour, or several with commas"),

@@ -105,6 +105,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "tolerance": settings.tolerance,
         "most_floor": settings.floor,
         "colour": settings.colour,
+        "shrink": settings.shrink,
         **{f"{name}_weight": settings.layer_weights[name] for name in settings.layers},
         **{f"{name}_scale": scale.get(name) for name in settings.layers},
         "resize": settings.resize,

@@ -83,6 +83,7 @@ def _made_with(settings: Settings, sha256: str) -> tuple[str, ...]:
         *([f"tolerance {settings.tolerance}"] if settings.tolerance else ()),
         *([f"floor {settings.floor:g}"] if settings.floor else ()),
         *([f"colour {settings.colour:g}"] if settings.colour else ()),
+        *([f"shrink {settings.shrink}"] if settings.shrink else ()),
         *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
         f"resize {settings.resize}",
         f"background {settings.background}",

@@ -22,7 +22,10 @@ PRECISIONS = ("fp32", "bf16")
 MAX_PIXELS = 200_000_000
 BACKGROUND = "white,black"
 """On one of them any colour shows."""
-CHOSEN = ("layers", "layer_weights", "distance", "blur", "tolerance", "floor", "colour")
+CHOSEN = (
+    *("layers", "layer_weights", "distance"),
+    *("blur", "tolerance", "floor", "colour", "shrink"),
+)
 """What a preset chooses."""
 
 MOST_BLUR = 32
@@ -52,6 +55,8 @@ class Options:
     """Most that is subtracted from the map because half of the content differs by it."""
     colour: float = 0.0
     """What a change of colour counts in the map, per unit of OKLab."""
+    shrink: int = 0
+    """Pixels of the shorter side to which larger images are shrunk first; 0 shrinks none."""
     weights: str = "bundled"
     resize: str = "reference"
     background: str = BACKGROUND
@@ -110,6 +115,8 @@ class Options:
             raise PerceptError(f"--tolerance {self.tolerance}: give 0 to {MOST_TOLERANCE}")
         if not 0 <= self.floor < float("inf"):
             raise PerceptError(f"--floor {self.floor:g}: give 0 or more")
+        if not (isinstance(self.shrink, int) and self.shrink >= 0):
+            raise PerceptError(f"--shrink {self.shrink}: give a number of pixels, or 0")
         if not 0 <= self.colour < float("inf"):
             raise PerceptError(f"--colour {self.colour:g}: give 0 or more")
         for name in ("tolerance", "colour"):
@@ -177,6 +184,15 @@ class Options:
 
         Raises PerceptError where `resize` forbids that, or means nothing.
         """
+        width, height = self._brought_together(reference, candidate)
+        shorter = min(width, height)
+        if not 0 < self.shrink < shorter:
+            return width, height
+        return round(width * self.shrink / shorter), round(height * self.shrink / shorter)
+
+    def _brought_together(
+        self, reference: tuple[int, int], candidate: tuple[int, int]
+    ) -> tuple[int, int]:
         if self.resize == "reference":
             return reference
         if self.resize == "none":

@@ -23,6 +23,7 @@ class Preset:
     tolerance: int = 0
     floor: float = 0.0
     colour: float = 0.0
+    shrink: int = 0
 
 
 PRESETS = {
@@ -34,7 +35,9 @@ PRESETS = {
             "quality",
             "photographs, as people rate them; in just noticeable differences",
             "divisive",
-            layers=("relu1_2", "relu3_4", "relu4_2"),
+            layers=("relu1_2", "relu2_2", "relu5_2"),
+            layer_weights={"relu5_2": 2.0},
+            shrink=256,
         ),
         # benchmarks/rendering measures what these choices are worth.
         Preset(

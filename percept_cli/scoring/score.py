@@ -183,6 +183,7 @@ class Scorer:
             tolerance=options.tolerance,
             floor=options.floor,
             colour=options.colour,
+            shrink=options.shrink,
             scale=own.scale if own else None,
             resize=options.resize,
             background=options.background,

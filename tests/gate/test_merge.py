@@ -23,6 +23,7 @@ SETTINGS = Settings(
     tolerance=1,
     floor=0.0,
     colour=0.0,
+    shrink=0,
     scale=None,
     resize="none",
     background="white",

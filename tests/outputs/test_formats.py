@@ -18,6 +18,7 @@ from percept_cli.outputs.words import figure
 from percept_cli.results import (
     SCORING_VERSION,
     FrameResult,
+    Jnd,
     Region,
     Result,
     Settings,
@@ -38,6 +39,7 @@ SETTINGS = Settings(
     tolerance=1,
     floor=0.25,
     colour=5.0,
+    shrink=0,
     scale={"conv1_1": 71.5, "pool2": 398.0},
     resize="reference",
     background="white",
@@ -60,14 +62,14 @@ RESULTS = (
            ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png", floor=0.0625,
            peak_parts={"conv1_1": 0.25, "colour": 0.5}, background="black", frame=7,
            frames=(FrameResult(7, 0.25, 0.5, (4, 12), (Region(0, 8, 16, 12, 0.5),), "o.webp"),
-                   FrameResult(9, 0.125, None, None, ()))),
+                   FrameResult(9, 0.125, None, None, ())), jnd=Jnd(1.5, 1.25, 1.75, "plain")),
     Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), (), 8, 9),
     Result("a/3.png", None, "missing"),
     Result(None, "b/ü,\n4.png", "new"),
     Result("a/5.png", "b/5.png", "error", error="b/5.png: the file is empty: write it again"),
     Result("a/6~mac.png", "b/6.png", "failed", 0.125, 0.625, (4, 4), {"conv1_1": 0.1, "pool2": 0.2},
            (Region(0, 0, 8, 8, 0.625),), 8, 8, (), None, 0.03125,
-           Thresholds(0.25, 0.1, {"pool2": 0.15}), ("peak 0.625 > 0.25", "total 0.125 > 0.1"),
+           Thresholds(0.25, 0.1, {"pool2": 0.15}, 2.0), ("peak 0.625 > 0.25", "total 0.125 > 0.1"),
            {"peak-threshold": 0.25, "ignore": ["1,2,3,4"]}, "maps/6.png"),
 )  # fmt: skip
 
@@ -149,8 +151,14 @@ def test_rows_say_what_the_document_says() -> None:
             for f in pair["frames"]
         )
         assert row["frames"] == "; ".join(frames)
-        limits = pair["thresholds"] or {"peak": None, "total": None, "layers": {}}
-        for column, kind in (("peak_threshold", "peak"), ("threshold", "total")):
+        ends = {"value": "", "low": "_low", "high": "_high", "words": "_words"}
+        jnd = pair["jnd"] or dict.fromkeys(ends, "")
+        assert {name: row[f"jnd{end}"] for name, end in ends.items()} == {
+            name: str(value) for name, value in jnd.items()
+        }
+        limits = pair["thresholds"] or {"peak": None, "total": None, "jnd": None, "layers": {}}
+        for kind in ("peak", "total", "jnd"):
+            column = "threshold" if kind == "total" else f"{kind}_threshold"
             assert row[column] == str(limits[kind] or "")
         layers = [f"{name}={value}" for name, value in limits["layers"].items()]
         assert row["layer_thresholds"] == "; ".join(layers)

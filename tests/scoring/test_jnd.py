@@ -48,6 +48,7 @@ def test_the_interval_surrounds_the_value_and_words_rise_with_it() -> None:
         Options.of("rendering"),
         Options.of("quality", blur=1.0),
         Options.of("quality", layers=("relu1_2",)),
+        Options.of("quality", shrink=0),
         Options.of("quality", raw=True),
     ],
 )
@@ -59,8 +60,8 @@ def test_no_other_recipe_has_any(options: Options) -> None:
 def test_stronger_distortions_are_more_visible(distortion: str) -> None:
     files = [next((SAMPLES / f"{distortion}-{n}").glob("coffee.*")) for n in (1, 2, 3)]
     found = [percept_cli.compare(PAIR[0], file, preset="quality").jnd for file in files]
-    assert all(found) and found == sorted(found, key=lambda jnd: jnd.value)
-    assert found[0].value < 2 * found[-1].value
+    values = [jnd.value for jnd in found if jnd]
+    assert len(values) == 3 and values[0] < values[1] < values[2]
 
 
 def test_check_judges_by_it(percept: Run, tmp_path: Path) -> None:

@@ -163,3 +163,13 @@ def test_a_frame_that_is_damaged_is_named(tmp_path: Path) -> None:
     cut.write_bytes(bytes(content[: offset + 100]))
     with pytest.raises(PerceptError, match=r"b\.tiff.*damaged image"):
         percept_cli.compare(one, cut)
+
+
+def test_what_shrinking_makes_equal_is_not_identical() -> None:
+    reference = np.full((600, 600, 3), 120, np.uint8)
+    candidate = reference.copy()
+    candidate[300, 300] = 121
+    found = percept_cli.compare(reference, candidate, preset="quality")
+    assert (found.status, found.total) == ("compared", 0.0)
+    assert "resized from 600x600 to 256x256" in found.notes[0]
+    assert percept_cli.compare(reference, reference.copy(), preset="quality").status == "identical"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from percept_cli.errors import PerceptError
+from percept_cli.errors import PerceptError, ShapesDiffer
 from percept_cli.scoring.options import Options
 
 
@@ -42,3 +42,31 @@ def test_the_map_has_the_cells_of_the_deepest_layer_with_positions() -> None:
     options = Options(layers=("pool2", "conv1_1"))
     assert options.cell_layer is not None and options.cell_layer.name == "pool2"
     assert options.has_map and not Options(distance="gram").has_map
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((640, 480), (341, 256)),
+        ((480, 640), (256, 341)),
+        ((300, 256), (300, 256)),
+        ((99, 50), (99, 50)),
+    ],
+)
+def test_larger_images_are_shrunk_in_proportion(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert Options.of("quality").evaluated_size(size, (7, 7)) == expected
+    assert Options.of("quality", shrink=0).evaluated_size(size, (7, 7)) == size
+    assert Options(resize="800", shrink=100).evaluated_size(size, size) == (100, 100)
+
+
+def test_shrinking_forgives_no_difference_in_size() -> None:
+    with pytest.raises(ShapesDiffer, match="sizes differ"):
+        Options.of("quality", resize="none").evaluated_size((640, 480), (641, 480))
+
+
+@pytest.mark.parametrize("pixels", [-1, 2.5])
+def test_a_shrink_that_means_nothing_is_refused(pixels: float) -> None:
+    with pytest.raises(PerceptError, match="--shrink"):
+        Options(shrink=pixels)

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from measuring import machine, table  # noqa: E402
-from metrics import metrics  # noqa: E402
+from metrics import METRICS, metrics  # noqa: E402
 from ratings import (  # noqa: E402
     Rated,
     Values,
@@ -42,7 +42,7 @@ from ratings import (  # noqa: E402
     within_references,
 )
 
-from percept_cli.network.distances import DISTANCES, Located  # noqa: E402
+from percept_cli.network.distances import DISTANCES, SATURATION, Located  # noqa: E402
 from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS  # noqa: E402
 from percept_cli.network.scales import scales_of  # noqa: E402
 from percept_cli.network.vgg import VGG19  # noqa: E402
@@ -78,6 +78,12 @@ CANDIDATES: list[Recipe] = [
 ]
 """What the preset is chosen from."""
 
+PEAK = f"peak of {QUALITY.layers}, {QUALITY.layer_weights}, {QUALITY.shrink}, {SATURATION}"
+"""The preset's: what was computed for another is not taken for it."""
+
+LEAST = 10
+"""Pairs of a kind of change from which on they are looked at by themselves."""
+
 Scores = dict[str, dict[str, float]]
 """Name of a score → name of a candidate → its score."""
 
@@ -99,7 +105,7 @@ def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
         with Image.open(path) as file:
             image = file.convert("RGB")
         size = Options.of("quality").evaluated_size(image.size, image.size)
-        small = image.resize(size, Image.Resampling.BICUBIC)
+        small = image.resize(size, Image.Resampling.BILINEAR)
         seen = ((whole, image, DEFAULT_LAYERS), (shrunk, small, RECTIFIED))
         # A ReLU is done in place over a feature that is not asked for.
         return {
@@ -124,7 +130,7 @@ def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
                 means = functional.avg_pool2d(difference, side // LAYERS[name].stride)
                 cells = cells + weight * means.sqrt()
         total = sum(COMPARED["percept, quality"][1].values())
-        found.setdefault("peak", {})[path.name] = float(cells.max() / total)
+        found.setdefault(PEAK, {})[path.name] = float(cells.max() / total)
     return found
 
 
@@ -152,7 +158,7 @@ def all_scores(sets: Sequence[Rated], kept: Path) -> Scores:
         for rated in sets
         for places in rated.per_reference()
     ]
-    for made, one in ((other_scores, "PSNR"), (percept_scores, "peak")):
+    for made, one in ((other_scores, "PSNR"), (percept_scores, PEAK)):
         wanted = [
             (reference, [path for path in paths if path.name not in scores.get(one, {})])
             for reference, paths in groups
@@ -215,6 +221,19 @@ def agreement(rated: Rated, compared: Mapping[str, Values]) -> str:
         )
     header = ("metric", "Spearman (95 %)", "within references", "Kendall", "Pearson", "choices")
     return table(header, rows)
+
+
+def by_kind(rated: Rated, compared: Mapping[str, Values]) -> str:
+    """Spearman's correlation of each metric on each kind of change of ten pairs or more."""
+    kinds = [kind for kind in sorted(set(rated.kinds)) if (rated.kinds == kind).sum() >= LEAST]
+    rows = []
+    for name, values in compared.items():
+        found = (
+            spearman(values[rated.kinds == kind], rated.difference[rated.kinds == kind])
+            for kind in kinds
+        )
+        rows.append((name, *(f"{value:.3f}" for value in found)))
+    return table(("metric", *kinds), rows)
 
 
 def overview(sets: Sequence[Rated], compared: Mapping[str, Sequence[Values]]) -> str:
@@ -280,7 +299,7 @@ def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
     A photograph's notes say between which levels of compression the just noticeable difference
     lies; its total at 1 is that in the middle of them.
     """
-    rows, at_one, at_peak, seen = [], [], [], []
+    at_one, at_peak, seen = [], [], []
     for places in rated.per_reference():
         numbers = [list(map(int, re.findall(r"\d+", rated.notes[place]))) for place in places]
         order = np.argsort([each[0] for each in numbers])
@@ -292,42 +311,37 @@ def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
         at_peak.append(float(np.interp(middle, levels, peaks[places][order])))
         seen.append((levels, logs, first, last))
     spread = float(np.std(at_one, ddof=1))
+    inside, errors = [], []
     for place, (levels, logs, first, last) in enumerate(seen):
         others = float(np.mean(np.delete(at_one, place)))
         predicted = float(np.interp(others, np.maximum.accumulate(logs), levels))
-        name = Path(rated.references[rated.per_reference()[place][0]]).stem
-        kind = rated.kinds[rated.per_reference()[place][0]]
-        rows.append(
-            (
-                f"{name}, {kind}",
-                f"{first}–{last}",
-                f"{predicted:.0f}",
-                "yes" if first <= predicted <= last else "no",
-                f"{np.exp(at_one[place]):.3f}",
-                f"{at_peak[place]:.3f}",
-            )
+        inside.append(first <= predicted <= last)
+        errors.append(abs(predicted - (first + last) / 2))
+    rows = [
+        (str(number), rated.kinds[places[0]], f"{np.exp(total):.3f}", f"{peak:.3f}")
+        for number, (places, total, peak) in enumerate(
+            zip(rated.per_reference(), at_one, at_peak, strict=True), start=1
         )
-    header = (
-        "photograph",
-        "noticed from level",
-        "predicted",
-        "inside",
-        "total there",
-        "peak there",
-    )
+    ]
+    header = ("photograph", "compression", "total at 1", "peak there")
     mean = float(np.exp(np.mean(at_one)))
     jnds = values / mean
     sides = rated.difference
     lines = [
-        f"Below {most:g} ({word}): of {int(inside.sum())} pairs nobody noticed "
-        f"{int((sides[inside] == 0).sum())}, everybody {int((sides[inside] == 1).sum())}."
+        f"{word}, from {least:g} on: of {int(found.sum())} pairs nobody noticed "
+        f"{int((sides[found] == 0).sum())}, everybody {int((sides[found] == 1).sum())}."
         for (least, _), (most, word) in zip(((0.0, ""), *WORDS), WORDS, strict=False)
-        if (inside := (jnds >= least) & (jnds < most)).any()
+        if (found := (jnds >= least) & (jnds < most)).any()
     ]
+    held_out = (
+        "The level at which a photograph reaches 1, predicted from all others, lies in the "
+        f"experimenters' range for {sum(inside)} of {len(inside)}, and {np.mean(errors):.1f} "
+        "levels of 100 from its middle on average."
+    )
     text = (
         f"Total at 1: {mean:.3f} (the package has {TOTAL_AT_ONE}); standard deviation of its "
         f"logarithm {spread:.3f} ({SPREAD}); largest peak there {max(at_peak):.3f} "
-        f"({PEAK_AT_ONE}).\n\n" + "\n".join(f"- {line}" for line in lines)
+        f"({PEAK_AT_ONE}).\n\n{held_out}\n\n" + "\n".join(f"- {line}" for line in lines)
     )
     return table(header, rows), text
 
@@ -345,23 +359,25 @@ def proportional(sets: Sequence[Rated], scores: Scores) -> str:
 
 
 def main() -> None:
+    if len(sys.argv) != 3 or not (Path(sys.argv[1]) / "manifest.csv").exists():
+        sys.exit("give a folder of rated pairs with a manifest.csv, and a file for the scores")
     folder, kept = map(Path, sys.argv[1:])
     sets = rated_sets(folder)
     scores = all_scores(sets, kept)
-    others = [name for name in scores if " " not in name or name.startswith(("LPIPS",))]
+    others = [name for name in METRICS if name in scores]
     compared = {
         name: [totals(scores, recipe, rated) for rated in sets] for name, recipe in COMPARED.items()
-    } | {name: [column(scores, name, rated) for rated in sets] for name in others if name != "peak"}
+    } | {name: [column(scores, name, rated) for rated in sets] for name in others}
     parts = [
         f"{machine()}. Larger is better; 95 % intervals are over references drawn again.",
+        *(f"Not measured, since it is not installed: {n}." for n in METRICS if n not in scores),
         "### Spearman's correlation with people's ratings",
         overview(sets, compared),
     ]
     for place, rated in enumerate(sets):
-        parts += [
-            f"### {rated.name}, {len(rated.candidates)} pairs",
-            agreement(rated, {name: columns[place] for name, columns in compared.items()}),
-        ]
+        own = {name: columns[place] for name, columns in compared.items()}
+        title = f"### {rated.name}, {len(rated.candidates)} pairs"
+        parts += [title, agreement(rated, own), "By kind of change, Spearman:", by_kind(rated, own)]
     parts += [
         "### Chosen on some, judged on others",
         f"Of {len(CANDIDATES)} recipes.",
@@ -371,7 +387,7 @@ def main() -> None:
     for rated in sets:
         if all("visible from" in note for note in rated.notes):
             values = totals(scores, COMPARED["percept, quality"], rated)
-            rows, text = noticed(rated, values, column(scores, "peak", rated))
+            rows, text = noticed(rated, values, column(scores, PEAK, rated))
             parts += ["### Just noticeable differences", rows, text]
     parts += [
         "Correlation (Pearson) of ratings with powers of the total:",

@@ -8,7 +8,7 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,17 +30,24 @@ CONVOLUTIONS = {
 """Where torchvision's networks have their convolutions."""
 
 
+METRICS: dict[str, Callable[[], Metric]] = {
+    "PSNR": lambda: _of_lightness("psnr"),
+    "SSIM": lambda: _of_lightness("ssim"),
+    "MS-SSIM": lambda: _of_lightness("multi_scale_ssim"),
+    "LPIPS (alex)": lambda: _lpips("alex", "alexnet"),
+    "LPIPS (vgg)": lambda: _lpips("vgg", "vgg16"),
+    "DISTS": lambda: _dists(),
+    "DeepDC": lambda: _deepdc(),
+}
+
+
 def metrics() -> dict[str, Metric]:
-    """The metrics by name; ImportError says what to install."""
-    return {
-        "PSNR": _of_lightness("psnr"),
-        "SSIM": _of_lightness("ssim"),
-        "MS-SSIM": _of_lightness("multi_scale_ssim"),
-        "LPIPS (alex)": _lpips("alex", "alexnet"),
-        "LPIPS (vgg)": _lpips("vgg", "vgg16"),
-        "DISTS": _dists(),
-        "DeepDC": _deepdc(),
-    }
+    """The metrics that are installed, by name."""
+    found = {}
+    for name, made in METRICS.items():
+        with suppress(ImportError):
+            found[name] = made()
+    return found
 
 
 def _tensor(image: Image.Image, mode: str = "RGB") -> Tensor:

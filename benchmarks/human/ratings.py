@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Values = NDArray[np.float64]
 
@@ -37,17 +37,6 @@ class Rated:
         """Places of each reference's pairs."""
         names = np.array([str(path) for path in self.references])
         return [np.flatnonzero(names == name) for name in sorted(set(names))]
-
-    def chosen(self, places: NDArray[np.intp]) -> Rated:
-        """Those pairs alone."""
-        return Rated(
-            self.name,
-            [self.references[place] for place in places],
-            [self.candidates[place] for place in places],
-            self.difference[places],
-            self.kinds[places],
-            [self.notes[place] for place in places],
-        )
 
 
 def rated_sets(folder: Path) -> list[Rated]:
@@ -86,15 +75,14 @@ def kendall(scores: Values, difference: Values) -> float:
 def pearson(scores: Values, difference: Values) -> float:
     """Correlation after the five-parameter logistic of the VQEG (2003), fitted to all pairs."""
 
-    def logistic(x: Values, b1: float, b2: float, b3: float, b4: float, b5: float) -> Values:
-        return b1 * (0.5 - 1 / (1 + np.exp(np.clip(b2 * (x - b3), -50, 50)))) + b4 * x + b5
-
     x = (scores - scores.mean()) / scores.std()
+
+    def logistic(b: Values) -> Values:
+        return b[0] * (0.5 - special.expit(-b[1] * (x - b[2]))) + b[3] * x + b[4]
+
     start = (np.ptp(difference), 1.0, 0.0, 0.0, difference.mean())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found, _ = optimize.curve_fit(logistic, x, difference, start, maxfev=20000)
-    return float(np.corrcoef(logistic(x, *found), difference)[0, 1])
+    found = optimize.least_squares(lambda b: logistic(b) - difference, start, x_scale="jac")
+    return float(np.corrcoef(logistic(found.x), difference)[0, 1])
 
 
 def predicted_choices(scores: Values, rated: Rated) -> float:

@@ -116,7 +116,7 @@ def _made(
     merged = {**base, **overrides}
     if "preset" in overrides:
         # Another preset brings its own choices, but for those made beside it.
-        merged |= {key: overrides.get(key) for key in MEASURED if key not in fixed}
+        merged |= {key: overrides.get(key) for key in (*MEASURED, "jnd") if key not in fixed}
     if {"preset", "layers"} & overrides.keys():
         # What the run says of other layers does not hold here.
         for key in {"layer-weight", "layer-threshold"} - overrides.keys() - set(fixed):

@@ -65,15 +65,21 @@ class Picture:
         pixels[mask] = grey if pixels.dtype == np.uint8 else np.float32(grey) / np.float32(255)
         return replace(self, pixels=pixels)
 
-    def resized(self, size: tuple[int, int]) -> Picture:
-        """The same picture, opaque, at another width and height, antialiased (bicubic)."""
+    def resized(self, size: tuple[int, int], *, soft: bool = False) -> Picture:
+        """The same picture, opaque, at another width and height, antialiased.
+
+        The filter is bicubic, or bilinear where it becomes smaller and `soft`, which keeps less of
+        the finest detail.
+        """
         if size == self.size:
             return self
+        soft &= min(size) < min(self.size)
+        kernel = Image.Resampling.BILINEAR if soft else Image.Resampling.BICUBIC
         if self.pixels.dtype == np.uint8:
-            pixels = np.asarray(Image.fromarray(self.pixels).resize(size, Image.Resampling.BICUBIC))
+            pixels = np.asarray(Image.fromarray(self.pixels).resize(size, kernel))
         else:
             channels = (Image.fromarray(self.pixels[..., channel]) for channel in range(3))
-            resized = [np.asarray(c.resize(size, Image.Resampling.BICUBIC)) for c in channels]
+            resized = [np.asarray(c.resize(size, kernel)) for c in channels]
             pixels = np.stack(resized, axis=-1).clip(0, 1)
         return replace(self, pixels=pixels)
 

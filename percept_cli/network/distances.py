@@ -159,7 +159,7 @@ class Structure(Distance):
 
 @dataclass(frozen=True)
 class Correlation(Distance):
-    """1 − the distance correlation of both images' channels, as Zhu et al. 2022 (DeepDC) have it.
+    """1 − the squared distance correlation of both images' channels (Zhu et al. 2022, DeepDC).
 
     Each channel is a point with a coordinate per position. The distances between them, rows and
     columns centred, are correlated (Székely et al. 2007). They follow from Gram matrices.

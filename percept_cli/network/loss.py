@@ -238,7 +238,8 @@ class PerceptualLoss(_Loss):
         Both are N×3×H×W, or the target is prepared, N images or 1 for all. With a `mask`, N×1×H×W
         in 0..1, only what is inside counts: outside, the input is taken to be the target. So no
         gradient reaches it, while what is inside is still seen in its surroundings; and means are
-        over the mask's area, but for fully connected layers, which have no positions.
+        over the mask's area, but for fully connected layers, `structure` and `correlation`, which
+        are of whole images.
 
         Raises PerceptError for values outside the range, channels other than 3, shapes that differ,
         images too small for the deepest layer, and tensors on another device than the loss.

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from percept_cli.errors import one_line
 from percept_cli.results import STATUSES, Jnd, Result, Settings, Summary
 
+JND_SCALE = "the scale of compressed photographs (KonJND-1k)"
+"""Where just noticeable differences come from: of other changes they are a guess."""
+
 MOST_NAMED = 3
 """Files named in the words about those that were left out."""
 
@@ -35,8 +38,8 @@ def parts_of(result: Result) -> str:
 
 
 def jnd_words(jnd: Jnd) -> str:
-    """How visible a difference is."""
-    return f"{jnd.value:.2f} ({jnd.low:.2f} to {jnd.high:.2f}): {jnd.words}"
+    """How visible a difference is, and whose eyes say so."""
+    return f"{jnd.value:.2f} ({jnd.low:.2f} to {jnd.high:.2f}): {jnd.words}, on {JND_SCALE}"
 
 
 def command_line(command: str, *paths: str, options: Sequence[str] = ()) -> str | None:

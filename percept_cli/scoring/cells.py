@@ -42,7 +42,7 @@ def cells_of(start: int, length: int, ratio: int, count: int) -> tuple[slice, ND
 class Sums(Protocol):
     """Takes a layer's features and their changes, every position of the image at most once.
 
-    Positions it never gets are equal in both images.
+    Positions it never gets are equal in both images; statistics of whole layers get them all.
     """
 
     def add(self, f: Tensor, d: Tensor, part: Part) -> None:

@@ -1,9 +1,9 @@
 """Distances of the preset `quality` in just noticeable differences.
 
 At 1 half of the people notice the difference when the two images flicker. Its numbers come from
-`python benchmarks/human`: photographs of KonJND-1k (Lin et al. 2022) under JPEG and BPG. Beyond 1
-the scale goes on in proportion to the total, as ratings do there. docs/validity.md has how far it
-may be trusted.
+benchmarks/human/evaluate.py: ten photographs of KonJND-1k (Lin et al. 2022) under JPEG and BPG.
+Beyond 1 the scale goes on in proportion to the total. docs/validity.md says how far it may be
+trusted.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import math
 from percept_cli.results import Jnd
 from percept_cli.scoring.options import Options
 
-TOTAL_AT_ONE = 0.167
+TOTAL_AT_ONE = 0.093
 """Total at 1: the geometric mean over photographs."""
 
-PEAK_AT_ONE = 1.0
+PEAK_AT_ONE = 0.24
 """Peak at 1 of a change in one place: no photograph had a larger one at its total of 1."""
 
-SPREAD = 0.13
+SPREAD = 0.143
 """Standard deviation, over photographs, of the logarithm of the total at 1."""
 
-SURE = 1.96
-"""Standard deviations on either side that hold 95 %."""
+SURE = 2.37
+"""Standard deviations on either side that hold 95 % of further photographs: Student's t of nine
+degrees of freedom, times the root of 1 + 1/10."""
 
 WORDS = ((0.7, "not visible"), (1.35, "just visible"), (3.0, "plain"), (math.inf, "strong"))
 """Below which value a difference is called what: nobody notices, about half do, all do."""

@@ -121,7 +121,7 @@ def _frame(before: Picture, after: Picture, number: int, name: str, options: Opt
             "save both in one range"
         )
     size = _evaluated(before.size, after.size, name, options)
-    notes = *_notes("reference", before, size), *_notes("candidate", after, size)
+    notes = tuple(_notes(before, after, size))
     # What resizing made equal is not identical.
     as_stored = before.size == after.size == size or _equal_pictures(before, after)
     if before.alpha is None and after.alpha is None:
@@ -150,10 +150,14 @@ def _equal_pictures(before: Picture, after: Picture) -> bool:
     return alike and np.array_equal(before.pixels, after.pixels)
 
 
-def _notes(role: str, picture: Picture, size: tuple[int, int]) -> Iterator[str]:
-    yield from (f"{role} {note}" for note in picture.notes)
-    if picture.size != size:
-        yield "{} resized from {}x{} to {}x{}".format(role, *picture.size, *size)
+def _notes(before: Picture, after: Picture, size: tuple[int, int]) -> Iterator[str]:
+    roles = (("reference", before), ("candidate", after))
+    if before.size == after.size != size:
+        yield "both resized from {}x{} to {}x{}".format(*before.size, *size)
+    for role, picture in roles:
+        yield from (f"{role} {note}" for note in picture.notes)
+        if picture.size != size and before.size != after.size:
+            yield "{} resized from {}x{} to {}x{}".format(role, *picture.size, *size)
 
 
 def _opposite(background: str) -> str:
@@ -175,7 +179,7 @@ def _view(
     if background:
         before, after = before.on(background), after.on(background)
     spread = max(_filter_reach(picture.size, size) for picture in (before, after))
-    before, after = before.resized(size), after.resized(size)
+    before, after = (x.resized(size, soft=options.shrink > 0) for x in (before, after))
     if options.ignore:
         before, after = _ignoring(
             name, without, (before, after), options.ignore, options.max_pixels, spread
@@ -205,7 +209,7 @@ def _ignoring(name: str, act: Callable[..., T], *arguments: Any) -> T:
 
 
 def _filter_reach(before: tuple[int, int], after: tuple[int, int]) -> int:
-    """Pixels of the resized image on each side that a pixel's colour reaches: bicubic, two wide."""
+    """Pixels of the resized image on each side that a pixel's colour reaches: at most two wide."""
     if before == after:
         return 0
     scale = max(new / old for old, new in zip(before, after, strict=True))

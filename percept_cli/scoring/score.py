@@ -372,8 +372,10 @@ def _without_difference(result: Result, status: Status, options: Options) -> Res
 
 
 def _size(scored: Scored) -> float:
-    """How different a view or frame is, to find the worst: its peak, or its total."""
+    """How different a view or frame is, to find the worst: as visible, or its peak, or total."""
     result = scored.result
+    if result.jnd:
+        return result.jnd.value
     return (result.total if result.peak is None else result.peak) or 0.0
 
 

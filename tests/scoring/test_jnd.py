@@ -10,6 +10,7 @@ import pytest
 from conftest import SAMPLES, Run
 
 import percept_cli
+from percept_cli.outputs.words import JND_SCALE
 from percept_cli.results import Jnd
 from percept_cli.scoring.jnd import PEAK_AT_ONE, TOTAL_AT_ONE, WORDS, jnd_of
 from percept_cli.scoring.options import Options
@@ -91,10 +92,17 @@ def test_check_refuses_it_for_other_recipes(percept: Run, choice: str) -> None:
 
 def test_every_output_has_it(percept: Run, tmp_path: Path) -> None:
     outputs = ["--json=a.json", "--junit=a.xml", "--report=report"]
-    done = percept("check", *PAIR, "--jnd=0.1", *outputs, GITHUB_STEP_SUMMARY=tmp_path / "a.md")
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "a.md")}
+    done = percept("check", *PAIR, "--jnd=0.1", *outputs, **github)
     jnd = json.loads((tmp_path / "a.json").read_text())["pairs"][0]["jnd"]
     words = f"{jnd['value']:.2f} ({jnd['low']:.2f} to {jnd['high']:.2f}): {jnd['words']}"
+    words += f", on {JND_SCALE}"
     assert words in done.stdout and words in (tmp_path / "a.xml").read_text()
+    assert f"{jnd['value']:.2f} " in (tmp_path / "a.md").read_text()
+    lines = percept("compare", *PAIR, "--preset=quality", "--format=jsonl").stdout.splitlines()
+    assert any(json.loads(line).get("jnd") == jnd for line in lines)
+    folders = percept("compare", SAMPLES / "references", SAMPLES / "jpeg-2", "--preset=quality")
+    assert f"{jnd['value']:.2f}" in folders.stdout
     assert str(jnd["value"]) in (tmp_path / "report/index.html").read_text()
     table = percept("compare", *PAIR, "--preset=quality", "--format=table").stdout
     assert words.partition(" ")[2] in table

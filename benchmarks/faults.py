@@ -140,7 +140,12 @@ def started(
     arguments: Sequence[str], folder: Path, limit: int | None = None
 ) -> subprocess.Popen[str]:
     """The command, running in that folder; `limit` is the most bytes of a file it may write."""
-    small = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))) if limit else None
+
+    def before() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # A shell's background ignores it.
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
     return subprocess.Popen(
         [sys.executable, "-m", "percept_cli", *arguments],
         cwd=folder,
@@ -148,7 +153,7 @@ def started(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=small,
+        preexec_fn=before,
     )
 
 

@@ -17,8 +17,9 @@ from percept_cli.network.scales import scales_of
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
 
-# Gram matrices do not know where a feature is: to them a shift is only what happens at the border.
-BLIND = {("gram", "shift")}
+# What is made of Gram matrices does not know where a feature is: there a shift is only what happens
+# at the border.
+BLIND = {("gram", "shift"), ("correlation", "shift")}
 
 
 def candidates(reference: Path, distortion: str) -> list[Path]:

@@ -140,7 +140,10 @@ def test_single_images_have_settings_of_their_own(percept: Run, folders: tuple[P
         "identical", "failed", "identical",
     )  # fmt: skip
     assert coffee["failures"][0].startswith("conv3_1 ")
-    assert coffee["thresholds"] == {"peak": 5.0, "total": None, "layers": {"conv3_1": 1e-6}}
+    assert coffee["thresholds"] == {
+        **{"peak": 5.0, "total": None, "jnd": None},
+        "layers": {"conv3_1": 1e-6},
+    }
     assert dashboard["overrides"] == {"ignore": ["40,60,31,21"]}
     config.write_text('[images."dahsboard.png"]\nthreshold = 2\n')
     wrong = percept("check", *folders)
@@ -198,7 +201,7 @@ def test_json_and_junit_say_what_the_table_says(percept: Run, folders: tuple[Pat
     ("arguments", "message"),
     [
         (("--peak-threshold=loose",), "give a number from 0 on, strict, normal, lenient or none"),
-        (("--preset=photo",), "measured for the preset rendering: give a number"),
+        (("--preset=photo",), "measured for the preset rendering alone, not for photo: give"),
         (("--layer-threshold=conv4_1",), "layer threshold 'conv4_1': give LAYER=DISTANCE"),
         (("--tolerance=9",), "--tolerance 9: give 0 to 8"),
         (("--json=base/coffee.png",), "is among what is compared and would be overwritten"),

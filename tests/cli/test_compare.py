@@ -294,6 +294,8 @@ def test_an_interrupt_leaves_complete_lines(
         text=True,
         cwd=tmp_path,
         env=clean_environment(),
+        # Whoever starts the tests in a shell's background ignores it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     part = tmp_path / f"r.{form}.part"
     while not part.exists() or part.read_text().count("\n") < 2:

@@ -89,4 +89,4 @@ def test_what_is_ignored_stays_so_after_resizing(size: tuple[int, int]) -> None:
     resize = "{}x{}".format(*size)
     options = Options(resize=resize, ignore=(",".join(map(str, box)),))
     (frame,) = load(*images, options).frames
-    assert frame.identical and not frame.views
+    assert not frame.views and not frame.identical

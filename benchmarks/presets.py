@@ -1,0 +1,39 @@
+"""How long the presets for photographs take, pair by pair."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from measuring import machine, medians, table
+from photographs import SOURCES
+from PIL import Image
+
+import percept_cli
+
+SIZES = ((256, 256), (512, 512), (768, 512), (1920, 1080))
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for size in SIZES:
+        with Image.open(SOURCES[0]) as image:
+            reference = np.asarray(image.convert("RGB").resize(size))
+        noise = rng.integers(-9, 10, reference.shape)
+        candidate = np.clip(reference + noise, 0, 255).astype(np.uint8)
+        runs = {
+            preset: partial(percept_cli.compare, reference, candidate, preset=preset)
+            for preset in ("photo", "quality")
+        }
+        seconds = medians(runs, 3 if size[0] < 1000 else 1)
+        rows += [
+            ("{}×{}".format(*size), name, f"{value:.3f}", f"{value / seconds['photo']:.2f}")
+            for name, value in seconds.items()
+        ]
+    print(f"Pairs already decoded, changed everywhere, {machine()}\n")
+    print(table(("pair", "preset", "seconds", "times photo's"), rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -70,15 +70,19 @@ def suite(path: Path) -> bool:
 
 
 def page(path: Path) -> bool:
-    """Whether a report's page is all there, and every picture that it names."""
+    """Whether a report's page is all there, and every picture that it names.
+
+    That of an interrupted run says so, and may name none.
+    """
     text = (path / "index.html").read_text()
     named = set(re.findall(r"pictures/[\w.-]+", text))
-    return text.rstrip().endswith("</html>") and pictures([path / name for name in named])
+    whole = text.rstrip().endswith("</html>")
+    return whole and (pictures([path / name for name in named]) or "(interrupted)" in text)
 
 
 def maps(path: Path) -> bool:
     """Whether there is a heat map of each pair, all there."""
-    return pictures([path / f"{name}.png" for name in names()])
+    return pictures([path / name for name in names()])
 
 
 def pictures(paths: Sequence[Path]) -> bool:

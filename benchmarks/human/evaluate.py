@@ -11,25 +11,18 @@ the scores of all pairs: what it has is not computed again.
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
-from torch.nn import functional
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from measuring import machine, table  # noqa: E402
-from metrics import METRICS, metrics  # noqa: E402
+from metrics import METRICS  # noqa: E402
+from noticeable import noticed, proportional  # noqa: E402
 from ratings import (  # noqa: E402
     Rated,
     Values,
@@ -41,35 +34,20 @@ from ratings import (  # noqa: E402
     spearman,
     within_references,
 )
-
-from percept_cli.network.distances import DISTANCES, SATURATION, Located  # noqa: E402
-from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS  # noqa: E402
-from percept_cli.network.scales import scales_of  # noqa: E402
-from percept_cli.network.vgg import VGG19  # noqa: E402
-from percept_cli.network.weights import load  # noqa: E402
-from percept_cli.scoring.jnd import PEAK_AT_ONE, SPREAD, TOTAL_AT_ONE, WORDS  # noqa: E402
-from percept_cli.scoring.options import Options  # noqa: E402
-from percept_cli.scoring.presets import PRESETS  # noqa: E402
+from scores import (  # noqa: E402
+    COMPARED,
+    PEAK,
+    RECTIFIED,
+    Recipe,
+    Scores,
+    all_scores,
+    column,
+    totals,
+)
 
 PAGE = ROOT / "docs/validity.md"
 BEGIN, END = "<!-- figures: benchmarks/human/evaluate.py -->", "<!-- end -->"
 
-QUALITY = PRESETS["quality"]
-RECTIFIED = ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_2")
-
-Recipe = tuple[str, dict[str, float]]
-"""A distance, and layers with their weights."""
-
-COMPARED: dict[str, Recipe] = {
-    "percept, quality": (
-        QUALITY.distance,
-        {n: QUALITY.layer_weights.get(n, 1) for n in QUALITY.layers},
-    ),
-    "percept, photo (l2)": ("l2", dict.fromkeys(DEFAULT_LAYERS, 1)),
-    "percept, unit": ("unit", dict.fromkeys(DEFAULT_LAYERS, 1)),
-    "percept, structure": ("structure", dict.fromkeys(RECTIFIED, 1)),
-    "percept, correlation": ("correlation", dict.fromkeys(RECTIFIED, 1)),
-}
 CANDIDATES: list[Recipe] = [
     (distance, {name: weight for name, weight in zip(RECTIFIED, weights, strict=True) if weight})
     for distance in ("l2", "unit", "divisive", "structure", "correlation")
@@ -78,119 +56,8 @@ CANDIDATES: list[Recipe] = [
 ]
 """What the preset is chosen from."""
 
-PEAK = f"peak of {QUALITY.layers}, {QUALITY.layer_weights}, {QUALITY.shrink}, {SATURATION}"
-"""The preset's: what was computed for another is not taken for it."""
-
 LEAST = 10
 """Pairs of a kind of change from which on they are looked at by themselves."""
-
-Scores = dict[str, dict[str, float]]
-"""Name of a score → name of a candidate → its score."""
-
-
-def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
-    """Each layer's distances of one reference's candidates, and the preset's peak.
-
-    The layers of `photo` see the images as they are, the others as the preset has them.
-    """
-    weights = load("bundled")
-    scales, distances = scales_of(weights), DISTANCES.values()
-    whole, shrunk = (VGG19(weights, layers[-1]) for layers in (DEFAULT_LAYERS, RECTIFIED))
-    located = DISTANCES[QUALITY.distance]
-    assert isinstance(located, Located)
-    side = LAYERS[QUALITY.layers[-1]].stride
-    found: Scores = {}
-
-    def features(path: Path) -> dict[str, torch.Tensor]:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-        size = Options.of("quality").evaluated_size(image.size, image.size)
-        small = image.resize(size, Image.Resampling.BILINEAR)
-        seen = ((whole, image, DEFAULT_LAYERS), (shrunk, small, RECTIFIED))
-        # A ReLU is done in place over a feature that is not asked for.
-        return {
-            name: f.clone()
-            for network, picture, layers in seen
-            for name, f in network.features(_tensor(picture), layers)
-        }
-
-    of_reference = features(reference)
-    for path in candidates:
-        cells = torch.zeros(())
-        for name, g in features(path).items():
-            f, scale = of_reference[name], scales[name]
-            for distance in distances:
-                if name in DEFAULT_LAYERS and distance.name not in ("l2", "unit"):
-                    continue
-                sums = distance.sums(f, g - f, scale)
-                value = distance.finished(sums, f[0, 0].numel(), scale)
-                found.setdefault(f"{distance.name} {name}", {})[path.name] = float(value)
-            if weight := COMPARED["percept, quality"][1].get(name):
-                difference = located.difference(f, g - f, scale)
-                means = functional.avg_pool2d(difference, side // LAYERS[name].stride)
-                cells = cells + weight * means.sqrt()
-        total = sum(COMPARED["percept, quality"][1].values())
-        found.setdefault(PEAK, {})[path.name] = float(cells.max() / total)
-    return found
-
-
-def _tensor(image: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(image) / np.float32(255)).permute(2, 0, 1)[None]
-
-
-def other_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
-    """Other metrics' scores of one reference's candidates."""
-    found: Scores = {}
-    with Image.open(reference) as image:
-        one = image.convert("RGB")
-    for name, metric in metrics().items():
-        for path in candidates:
-            with Image.open(path) as image:
-                found.setdefault(name, {})[path.name] = metric(one, image.convert("RGB"))
-    return found
-
-
-def all_scores(sets: Sequence[Rated], kept: Path) -> Scores:
-    """All scores of all pairs, as the file has them or computed and written there."""
-    scores: Scores = json.loads(kept.read_text()) if kept.exists() else {}
-    groups = [
-        (rated.references[places[0]], [rated.candidates[place] for place in places])
-        for rated in sets
-        for places in rated.per_reference()
-    ]
-    for made, one in ((other_scores, "PSNR"), (percept_scores, PEAK)):
-        wanted = [
-            (reference, [path for path in paths if path.name not in scores.get(one, {})])
-            for reference, paths in groups
-        ]
-        with ProcessPoolExecutor(os.cpu_count(), initializer=_alone) as pool:
-            for found in pool.map(partial(_applied, made), [w for w in wanted if w[1]]):
-                for name, values in found.items():
-                    scores.setdefault(name, {}).update(values)
-                kept.write_text(json.dumps(scores))
-    return scores
-
-
-def _alone() -> None:
-    """One thread and no gradients in a process that shares the cores with others."""
-    torch.set_num_threads(1)
-    torch.set_grad_enabled(False)
-
-
-def _applied(made: Callable[..., Scores], group: tuple[Path, Sequence[Path]]) -> Scores:
-    return made(*group)
-
-
-def column(scores: Scores, name: str, rated: Rated) -> Values:
-    """A score of all pairs of a set."""
-    return np.array([scores[name][path.name] for path in rated.candidates])
-
-
-def totals(scores: Scores, recipe: Recipe, rated: Rated) -> Values:
-    """A recipe's totals of all pairs of a set."""
-    distance, weights = recipe
-    columns = [column(scores, f"{distance} {name}", rated) for name in weights]
-    return np.average(columns, axis=0, weights=list(weights.values()))
 
 
 def words(recipe: Recipe) -> str:
@@ -291,71 +158,6 @@ def _mean_on(columns: Sequence[Values], parts: Sequence[tuple[Values, np.ndarray
     """Mean over sets of the rank correlation on some places of each."""
     each = zip(columns, parts, strict=True)
     return float(np.mean([spearman(v[places], seen) for v, (seen, places) in each]))
-
-
-def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
-    """The scale of just noticeable differences: a row per photograph, and what follows of it.
-
-    A photograph's notes say between which levels of compression the just noticeable difference
-    lies; its total at 1 is that in the middle of them.
-    """
-    at_one, at_peak, seen = [], [], []
-    for places in rated.per_reference():
-        numbers = [list(map(int, re.findall(r"\d+", rated.notes[place]))) for place in places]
-        order = np.argsort([each[0] for each in numbers])
-        levels = np.array([each[0] for each in numbers])[order]
-        logs = np.log(np.maximum(values[places][order], 1e-9))
-        first, last = numbers[0][1:]
-        middle = (first + last) / 2
-        at_one.append(float(np.interp(middle, levels, logs)))
-        at_peak.append(float(np.interp(middle, levels, peaks[places][order])))
-        seen.append((levels, logs, first, last))
-    spread = float(np.std(at_one, ddof=1))
-    inside, errors = [], []
-    for place, (levels, logs, first, last) in enumerate(seen):
-        others = float(np.mean(np.delete(at_one, place)))
-        predicted = float(np.interp(others, np.maximum.accumulate(logs), levels))
-        inside.append(first <= predicted <= last)
-        errors.append(abs(predicted - (first + last) / 2))
-    rows = [
-        (str(number), rated.kinds[places[0]], f"{np.exp(total):.3f}", f"{peak:.3f}")
-        for number, (places, total, peak) in enumerate(
-            zip(rated.per_reference(), at_one, at_peak, strict=True), start=1
-        )
-    ]
-    header = ("photograph", "compression", "total at 1", "peak there")
-    mean = float(np.exp(np.mean(at_one)))
-    jnds = values / mean
-    sides = rated.difference
-    lines = [
-        f"{word}, from {least:g} on: of {int(found.sum())} pairs nobody noticed "
-        f"{int((sides[found] == 0).sum())}, everybody {int((sides[found] == 1).sum())}."
-        for (least, _), (most, word) in zip(((0.0, ""), *WORDS), WORDS, strict=False)
-        if (found := (jnds >= least) & (jnds < most)).any()
-    ]
-    held_out = (
-        "The level at which a photograph reaches 1, predicted from all others, lies in the "
-        f"experimenters' range for {sum(inside)} of {len(inside)}, and {np.mean(errors):.1f} "
-        "levels of 100 from its middle on average."
-    )
-    text = (
-        f"Total at 1: {mean:.3f} (the package has {TOTAL_AT_ONE}); standard deviation of its "
-        f"logarithm {spread:.3f} ({SPREAD}); largest peak there {max(at_peak):.3f} "
-        f"({PEAK_AT_ONE}).\n\n{held_out}\n\n" + "\n".join(f"- {line}" for line in lines)
-    )
-    return table(header, rows), text
-
-
-def proportional(sets: Sequence[Rated], scores: Scores) -> str:
-    """How nearly ratings rise in proportion to powers of the preset's total."""
-    powers = (0.5, 0.75, 1.0, 1.25, 1.5)
-    rows = []
-    for rated in sets:
-        if len(set(rated.difference)) > 3:
-            values = totals(scores, COMPARED["percept, quality"], rated)
-            found = [np.corrcoef(values**power, rated.difference)[0, 1] for power in powers]
-            rows.append((rated.name, *(f"{value:.3f}" for value in found)))
-    return table(("set", *(f"total^{power:g}" for power in powers)), rows)
 
 
 def main() -> None:

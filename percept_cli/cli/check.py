@@ -70,8 +70,9 @@ def check(
     """Fail if candidates look different from their baselines: the gate for CI.
 
     An image passes if its peak, and its total and layers where these have thresholds, are not above
-    them. Missing candidates, new ones and changed sizes fail. Exit codes: 0 passed, 1 failed, 3 not
-    all could be compared.
+    them; with --jnd, just noticeable differences are judged in place of the peak. Missing
+    candidates, new ones and changed sizes fail. Exit codes: 0 passed, 1 failed, 3 not all could be
+    compared.
 
     Examples:
 

@@ -50,7 +50,8 @@ class Distance:
     def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
         """A layer's distance for each of N images, >= 0, from the sums over its positions.
 
-        The number of positions is one for all images or N. Differentiable, also at 0.
+        The number of positions is one for all images, or N where not the `whole` counts.
+        Differentiable, also at 0.
         """
         raise NotImplementedError
 
@@ -145,8 +146,6 @@ class Structure(Distance):
         return torch.stack([part.sum((2, 3)) for part in parts], 1)
 
     def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
-        if not isinstance(positions, int | float):
-            positions = positions.view(-1, 1, 1)
         f, d, ff, fd, dd = (sums / positions).unbind(1)
         steady = STEADY * scale**2
         means = f.square() + (f + d).square()
@@ -175,8 +174,6 @@ class Correlation(Distance):
         return torch.stack((gram(f), gram_change(f, d)), 1)
 
     def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
-        if not isinstance(positions, int | float):
-            positions = positions.view(-1, 1, 1, 1)
         squares, changes = _squared_distances(sums / positions / scale**2).unbind(1)
         before = (squares.clamp_min(0) + NEAR).sqrt()
         after = ((squares + changes).clamp_min(0) + NEAR).sqrt()

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from percept_cli.errors import one_line
-from percept_cli.outputs.words import command_line, settings_line, summary_line
+from percept_cli.outputs.words import command_line, jnd_words, settings_line, summary_line
 from percept_cli.results import STATUSES, Result, Settings, Summary
 
 
@@ -94,6 +94,7 @@ def _data(
             "label": name.removeprefix(folder),
             "reference": one_line(result.reference) if result.reference else None,
             "candidate": one_line(result.candidate) if result.candidate else None,
+            "visibility": jnd_words(result.jnd) if result.jnd else None,
             "failing": bool(result.failures) or result.status == "error",
             "approve": approval(result, settings),
             "pictures": urls,

@@ -122,11 +122,15 @@ def _frame(before: Picture, after: Picture, number: int, name: str, options: Opt
         )
     size = _evaluated(before.size, after.size, name, options)
     notes = tuple(_notes(before, after, size))
-    # What resizing made equal is not identical.
-    as_stored = before.size == after.size == size or _equal_pictures(before, after)
     if before.alpha is None and after.alpha is None:
         view = _view(before, after, None, size, name, options)
-        return Frame(number, size, (view,) if view else (), not view and as_stored, notes)
+        return Frame(
+            number,
+            size,
+            (view,) if view else (),
+            not view and _as_stored(before, after, size),
+            notes,
+        )
     backgrounds = files.backgrounds_of(options.background)
     seen = (_view(before, after, colour, size, name, options) for colour in backgrounds)
     views = tuple(view for view in seen if view)
@@ -136,13 +140,15 @@ def _frame(before: Picture, after: Picture, number: int, name: str, options: Opt
             note = f"they differ in what {backgrounds[0]} behind transparent pixels hides"
             return Frame(number, size, notes=(*notes, note))
     note = f"transparency composited on {' and on '.join(backgrounds)}"
-    return Frame(number, size, views, not views and as_stored, (*notes, note))
+    return Frame(number, size, views, not views and _as_stored(before, after, size), (*notes, note))
 
 
-def _equal_pictures(before: Picture, after: Picture) -> bool:
-    """Whether all pixels are equal, and as opaque."""
+def _as_stored(before: Picture, after: Picture, size: tuple[int, int]) -> bool:
+    """Whether two pictures that are equal at that size are so as stored: resizing may hide much."""
     import numpy as np
 
+    if before.size == after.size == size:
+        return True
     if before.alpha is None or after.alpha is None:
         alike = before.alpha is after.alpha
     else:

@@ -668,7 +668,7 @@ function drawDetails(pair) {
     ["peak of", partsOf(pair)],
     ["worst frame", pair.frame],
     ["background", pair.background],
-    ["jnd", visibilityOf(pair)],
+    ["jnd", pair.visibility],
     ["floor", pair.floor ? pair.floor.toFixed(4) : null],
     ...pair.notes.map((note) => ["note", note]),
     ...overrides.map((text) => ["own setting", text]),
@@ -685,13 +685,6 @@ function drawDetails(pair) {
 function partsOf(pair) {
   const parts = Object.entries(pair.peak_parts).sort((a, b) => b[1] - a[1]);
   return parts.map(([name, value]) => `${name} ${figure(value)}`).join(", ");
-}
-
-/** How visible the difference is, and whose eyes say so. */
-function visibilityOf({ jnd }) {
-  if (!jnd) return null;
-  const [value, low, high] = [jnd.value, jnd.low, jnd.high].map((number) => number.toFixed(2));
-  return `${value} (${low} to ${high}): ${jnd.words}, on the scale of compressed photographs (KonJND-1k)`;
 }
 
 function linked(pair, side) {

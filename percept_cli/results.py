@@ -70,7 +70,9 @@ class Jnd:
     """Lower end of the interval that holds 95 % of photographs."""
     high: float
     words: str
-    """One of WORDS."""
+    """One of WORDS of scoring/jnd.py."""
+    scale: str
+    """Whose eyes say so: of other changes it is a guess."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,8 @@ class Settings:
     references: str | None = None
     """File or folder of the references, as the user named it; None for a manifest."""
     candidates: str | None = None
+    configuration: str | None = None
+    """The file that options came from; None where there is none."""
     shard: Shard | None = None
     """None where the run took all pairs."""
 

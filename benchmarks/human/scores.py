@@ -14,10 +14,10 @@ import torch
 from metrics import metrics
 from PIL import Image
 from ratings import Rated, Values
-from torch.nn import functional
 
-from percept_cli.network.distances import DISTANCES, SATURATION, Located
-from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS
+import percept_cli
+from percept_cli.network.distances import DISTANCES, SATURATION
+from percept_cli.network.layers import DEFAULT_LAYERS
 from percept_cli.network.scales import scales_of
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
@@ -40,7 +40,9 @@ COMPARED: dict[str, Recipe] = {
     "percept, structure": ("structure", dict.fromkeys(RECTIFIED, 1)),
     "percept, correlation": ("correlation", dict.fromkeys(RECTIFIED, 1)),
 }
-PEAK = f"peak of {QUALITY.layers}, {QUALITY.layer_weights}, {QUALITY.shrink}, {SATURATION}"
+PEAK = (
+    f"percept's peak of {QUALITY.layers}, {QUALITY.layer_weights}, {QUALITY.shrink}, {SATURATION}"
+)
 """The preset's: what was computed for another is not taken for it."""
 
 Scores = dict[str, dict[str, float]]
@@ -55,9 +57,6 @@ def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
     weights = load("bundled")
     scales, distances = scales_of(weights), DISTANCES.values()
     whole, shrunk = (VGG19(weights, layers[-1]) for layers in (DEFAULT_LAYERS, RECTIFIED))
-    located = DISTANCES[QUALITY.distance]
-    assert isinstance(located, Located)
-    side = LAYERS[QUALITY.layers[-1]].stride
     found: Scores = {}
 
     def features(path: Path) -> dict[str, torch.Tensor]:
@@ -75,7 +74,6 @@ def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
 
     of_reference = features(reference)
     for path in candidates:
-        cells = torch.zeros(())
         for name, g in features(path).items():
             f, scale = of_reference[name], scales[name]
             for distance in distances:
@@ -84,12 +82,8 @@ def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
                 sums = distance.sums(f, g - f, scale)
                 value = distance.finished(sums, f[0, 0].numel(), scale)
                 found.setdefault(f"{distance.name} {name}", {})[path.name] = float(value)
-            if weight := COMPARED["percept, quality"][1].get(name):
-                difference = located.difference(f, g - f, scale)
-                means = functional.avg_pool2d(difference, side // LAYERS[name].stride)
-                cells = cells + weight * means.sqrt()
-        total = sum(COMPARED["percept, quality"][1].values())
-        found.setdefault(PEAK, {})[path.name] = float(cells.max() / total)
+        result = percept_cli.compare(reference, path, preset="quality")
+        found.setdefault(PEAK, {})[path.name] = result.peak or 0.0
     return found
 
 

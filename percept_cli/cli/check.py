@@ -95,7 +95,7 @@ def check(
     checked = Check(rules, allow_new=allow_new)
 
     def settings() -> Settings:
-        return source.described(checked.scorer.settings())
+        return source.described(checked.scorer.settings(), context.obj.file)
 
     options = rules.recipe_of_others.options
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None

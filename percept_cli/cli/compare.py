@@ -109,7 +109,7 @@ def compare(
     output = None if output == Path("-") else output
 
     def settings() -> Settings:
-        return source.described(scorer.settings())
+        return source.described(scorer.settings(), context.obj.file)
 
     form = format_for(form, output)
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None

@@ -11,7 +11,7 @@ from percept_cli.cli import options as shared
 from percept_cli.cli.destination import Destination
 from percept_cli.cli.exits import CHANGED, INCOMPLETE
 from percept_cli.cli.github import github_for
-from percept_cli.cli.reports import write_report
+from percept_cli.cli.reports import report_of_saved
 from percept_cli.cli.run import Target, refused_unpaired
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
@@ -30,6 +30,7 @@ def merge(
     junit: shared.JUnit = None,
     report: shared.ReportTo = None,
     report_copy: shared.ReportCopy = False,
+    root: shared.Root = None,
     allow_unpaired: shared.AllowUnpaired = False,
     limit: shared.Limit = SHOWN,
     quiet: shared.Quiet = False,
@@ -47,8 +48,9 @@ def merge(
     """
     talk = Talk(quiet)
     whole = merged([read_saved(file) for file in results])
-    if report_copy and not report:
-        raise PerceptError("--report-copy: name the folder with --report DIR")
+    if (report_copy or root) and not report:
+        option = "--report-copy" if report_copy else "--root"
+        raise PerceptError(f"{option}: name the folder with --report DIR")
     for target in (json, junit):
         if target and target.resolve() in [file.resolve() for file in results]:
             raise PerceptError(f"{shown(target)} is a shard and would be overwritten: name another")
@@ -66,9 +68,7 @@ def merge(
             destination.write(result)
         destination.close(whole.summary)
     if report:
-        pairs = list(whole.results)
-        write_report(report, pairs, whole.summary, whole.settings, copy=report_copy)
-        talk.note(f"report: {shown(report / 'index.html')}")
+        report_of_saved(report, whole, results, root or [], talk, copy=report_copy)
     raise typer.Exit(_exit_code(whole, allow_unpaired, talk))
 
 

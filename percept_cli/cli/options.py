@@ -362,6 +362,16 @@ ReportCopy = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
+Root = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="Show only pictures below this folder; repeatable. Else those below the current one "
+        "and the folders of RESULTS.",
+        rich_help_panel=RESULTS,
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option(

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from percept_cli.cli import options as shared
-from percept_cli.cli.reports import write_report
+from percept_cli.cli.reports import report_of_saved
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import shown
 from percept_cli.inputs.saved import read_saved
 
 
@@ -24,6 +23,7 @@ def report(
         typer.Option(metavar="DIR", help="Folder for the report.", rich_help_panel=shared.RESULTS),
     ] = Path("percept-report"),
     report_copy: shared.ReportCopy = False,
+    root: shared.Root = None,
     quiet: shared.Quiet = False,
 ) -> None:
     """Make the report of results that are saved, to open in a browser.
@@ -36,7 +36,5 @@ def report(
 
         percept report results.json --output report --report-copy
     """
-    talk = Talk(quiet)
     saved = read_saved(results)
-    write_report(output, list(saved.results), saved.summary, saved.settings, copy=report_copy)
-    talk.note(f"report: {shown(output / 'index.html')}")
+    report_of_saved(output, saved, [results], root or [], Talk(quiet), copy=report_copy)

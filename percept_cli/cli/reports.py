@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from percept_cli.cli.sources import Source, refuse_inputs
+from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
+from percept_cli.inputs.saved import Saved
 from percept_cli.results import Result, Settings, Summary
 from percept_cli.scoring.options import MAX_PIXELS
 from percept_cli.scoring.score import Scored
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from percept_cli.outputs.html_report import Report
 
 
 @dataclass
@@ -59,16 +63,10 @@ class Reports:
         self._results.append(result)
 
     def close(self, summary: Summary) -> None:
-        """Write the report."""
+        """Write the report; OutputError if that fails."""
         made = self.settings()
-        write_report(
-            self.folder,
-            self._results,
-            summary,
-            made,
-            copy=self.copy,
-            max_pixels=made.max_pixels,
-        )
+        report = _report(self.folder, made, made.max_pixels, copy=self.copy)
+        report.write(self._results, summary, made)
 
 
 def report_for(
@@ -86,22 +84,47 @@ def report_for(
     return Reports(folder, settings, copy)
 
 
-def write_report(
+def report_of_saved(
     folder: Path,
-    results: list[Result],
-    summary: Summary,
-    settings: Settings,
+    saved: Saved,
+    files: Sequence[Path],
+    roots: Sequence[Path],
+    talk: Talk,
     *,
     copy: bool,
-    max_pixels: int = MAX_PIXELS,
 ) -> None:
-    """Write the report of results that are there; OutputError if that fails."""
+    """Write the report of results that these files hold; OutputError if that fails.
+
+    It shows pictures below the roots, else below the current folder and the folders of the files.
+    """
+    below = list(roots) or [Path(), *(file.parent for file in files)]
+    report = _report(folder, saved.settings, MAX_PIXELS, copy=copy, roots=below)
+    report.write(saved.results, saved.summary, saved.settings)
+    places = ", ".join(dict.fromkeys(shown(root) for root in below))
+    for files_not_shown, what in (
+        (report.missing, "not there: restore them, or run this where they are"),
+        (report.outside, f"not below {places}: --root DIR shows those of a folder"),
+    ):
+        if files_not_shown:
+            first = shown(Path(min(files_not_shown)))
+            talk.note(f"pictures not shown: {len(files_not_shown)}, such as {first}, {what}")
+    talk.note(f"report: {shown(folder / 'index.html')}")
+
+
+def _report(
+    folder: Path,
+    settings: Settings,
+    max_pixels: int,
+    *,
+    copy: bool,
+    roots: Sequence[Path] | None = None,
+) -> Report:
     from percept_cli.outputs.html_report import Report
 
     def decode(file: str, frame: int | None, background: str | None) -> Image.Image | None:
         return picture_of(file, settings, max_pixels, frame, background)
 
-    Report(folder, decode, copy).write(results, summary, settings)
+    return Report(folder, decode, copy, roots)
 
 
 def picture_of(

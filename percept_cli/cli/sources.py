@@ -54,10 +54,16 @@ class Source:
             raise PerceptError("nothing to compare: no pair was named")
         return replace(self, pairs=mine, total=len(mine), shard=chosen)
 
-    def described(self, settings: Settings) -> Settings:
-        """The settings of a run that compares this."""
+    def described(self, settings: Settings, configuration: Path | None) -> Settings:
+        """The settings of a run that compares this, with options from that file."""
         references, candidates = map(shown, self.named) if self.named else (None, None)
-        return replace(settings, references=references, candidates=candidates, shard=self.shard)
+        return replace(
+            settings,
+            references=references,
+            candidates=candidates,
+            configuration=shown(configuration) if configuration else None,
+            shard=self.shard,
+        )
 
 
 def source_of(reference: Path | None, candidate: Path | None, manifest: str | None) -> Source:

@@ -15,8 +15,9 @@ from percept_cli.results import Result, Settings, Shard, Summary
 FOUND_OUT = ("weights_sha256", "device", "scale")
 """Settings that a shard does not know if none of its pairs needed the network."""
 
-COMPARED = [f.name for f in fields(Settings) if f.name not in ("scale", "shard")]
-"""Settings that are equal in all shards; each knows only the scales of its own layers."""
+COMPARED = [f.name for f in fields(Settings) if f.name not in ("scale", "configuration", "shard")]
+"""Settings that are equal in all shards: each knows only the scales of its own layers, and the same
+configuration may lie elsewhere."""
 
 
 def merged(shards: Sequence[Saved]) -> Saved:

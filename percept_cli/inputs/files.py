@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import BinaryIO
 
 from PIL import Image, ImageColor, UnidentifiedImageError
 
@@ -15,6 +17,9 @@ from percept_cli.inputs.kinds import FIRST, opened_formats, plugin_for
 
 MAX_BYTES = 1 << 30
 """Most bytes of a file that are read, unless more are asked for."""
+
+LARGE = 1 << 26
+"""Bytes of a file from which its header is looked at before all of it is read."""
 
 START_OF_SCAN = b"\xff\xda"
 MOST_SCANS = 100
@@ -37,6 +42,9 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
                 f"{name}: {status.st_size} bytes, over --max-bytes {max_bytes}: "
                 "raise it if you trust the file"
             )
+        if status.st_size > LARGE:
+            with path.open("rb") as stream:
+                opened(stream, name, sys.maxsize).close()
         content = path.read_bytes()
     except UnicodeEncodeError as error:
         raise PerceptError(f"{name}: the file name is not UTF-8: rename the file") from error
@@ -54,10 +62,10 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     return content
 
 
-def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
+def opened(content: bytes | BinaryIO, name: str, max_pixels: int) -> Image.Image:
     """The image with its header read; PerceptError if it is none or has too many pixels."""
     try:
-        image = _identified(content, name)
+        image = _identified(io.BytesIO(content) if isinstance(content, bytes) else content, name)
     except PerceptError:
         raise
     except UnidentifiedImageError as error:
@@ -67,20 +75,22 @@ def opened(content: bytes, name: str, max_pixels: int) -> Image.Image:
     except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
         raise _damaged(name, error) from error
     check_pixels(image.size, name, max_pixels)
-    if image.format in ("JPEG", "MPO") and content.count(START_OF_SCAN) > MOST_SCANS:
+    scans = content.count(START_OF_SCAN) if isinstance(content, bytes) else 0
+    if image.format in ("JPEG", "MPO") and scans > MOST_SCANS:
         raise PerceptError(f"{name}: over {MOST_SCANS} scans, which take too long: write it again")
     return image
 
 
-def _identified(content: bytes, name: str) -> Image.Image:
+def _identified(stream: BinaryIO, name: str) -> Image.Image:
     Image.preinit()
     try:
-        return Image.open(io.BytesIO(content), formats=opened_formats())
+        return Image.open(stream, formats=opened_formats())
     except UnidentifiedImageError:
         Image.init()  # All of Pillow's formats take a while to load.
-        if plugin := plugin_for(content[:FIRST]):
+        stream.seek(0)
+        if plugin := plugin_for(stream.read(FIRST)):
             plugin.teach(name)
-        return Image.open(io.BytesIO(content), formats=opened_formats())
+        return Image.open(stream, formats=opened_formats())
 
 
 def size_of(content: bytes, name: str, max_pixels: int, *, decode: bool = False) -> tuple[int, int]:

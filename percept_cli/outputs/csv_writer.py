@@ -14,7 +14,7 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How cells begin that a spreadsheet computes."""
 
 
-JND = (("", "value"), ("_low", "low"), ("_high", "high"), ("_words", "words"))
+JND = (("", "value"), ("_low", "low"), ("_high", "high"), ("_words", "words"), ("_scale", "scale"))
 """Ends of columns, and what they hold."""
 
 
@@ -121,5 +121,6 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "torch_version": settings.torch_version,
         "references": settings.references,
         "candidates": settings.candidates,
+        "configuration": settings.configuration,
         "shard": settings.shard,
     }

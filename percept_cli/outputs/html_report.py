@@ -45,12 +45,17 @@ Decode = Callable[[str, "int | None", "str | None"], "Image.Image | None"]
 class Report:
     """Writes the page of a run, `folder`/index.html; OutputError if it cannot be written.
 
-    The page links the originals, or with `copy` has its own of all images that differ.
+    The page links the originals, or with `copy` has its own of all images that differ. Where the
+    results come from a file, which anybody may have written, only pictures below the `roots` are
+    read; `outside` are others, `missing` those that are not there.
     """
 
     folder: Path
     decode: Decode
     copy: bool = False
+    roots: Sequence[Path] | None = None
+    outside: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
     _written: set[str] = field(default_factory=set)
 
     def write(self, results: Sequence[Result], summary: Summary, settings: Settings) -> None:
@@ -72,7 +77,7 @@ class Report:
         for side in ("reference", "candidate"):
             file = getattr(result, side)
             if file and not (same and side == "reference"):
-                picture = self.decode(file, result.frame, result.background)
+                picture = self._decoded(file, result.frame, result.background)
                 if picture:
                     found[side] = self._preview(picture)
                     found["thumbnail"] = self._thumbnail(picture)
@@ -80,10 +85,11 @@ class Report:
         if same and "candidate" in found:
             found["reference"] = found["candidate"]
             found["reference_original"] = self._original(result.reference or "", copied=False)
-        if overlay := _overlay(result.overlay):
-            found["overlay"] = self._kept(overlay, ".webp")
-        elif result.heatmap and (picture := self.decode(result.heatmap, None, None)):
-            found["heatmap"] = self._preview(picture)
+        if result.overlay:
+            found["overlay"] = self._overlay(result.overlay)
+        if not found["overlay"] and result.heatmap:
+            picture = self._decoded(result.heatmap, None, None)
+            found["heatmap"] = self._preview(picture) if picture else None
         found["frames"] = [self._of_frame(result, frame) for frame in result.frames]
         return found
 
@@ -91,10 +97,27 @@ class Report:
         """URLs of the pictures of one frame of several."""
         found = {}
         for side in ("reference", "candidate"):
-            picture = self.decode(getattr(result, side), frame.number, result.background)
+            picture = self._decoded(getattr(result, side), frame.number, result.background)
             found[side] = self._preview(picture) if picture else None
-        overlay = _overlay(frame.overlay)
-        return found | {"overlay": self._kept(overlay, ".webp") if overlay else None}
+        return found | {"overlay": self._overlay(frame.overlay) if frame.overlay else None}
+
+    def _decoded(self, file: str, frame: int | None, background: str | None) -> Image.Image | None:
+        return self.decode(file, frame, background) if self._may_read(file) else None
+
+    def _overlay(self, file: str) -> str | None:
+        """The URL of a map alone, if its file is still there and holds a picture of ours."""
+        content = Path(file).read_bytes() if self._may_read(file) else b""
+        return self._kept(content, ".webp") if content[8:12] == b"WEBP" else None
+
+    def _may_read(self, file: str) -> bool:
+        """Whether a file is there and below one of the roots."""
+        if not os.path.isfile(file):
+            self.missing.add(file)
+        elif self.roots is not None:
+            real = Path(file).resolve()
+            if not any(real.is_relative_to(root.resolve()) for root in self.roots):
+                self.outside.add(file)
+        return file not in self.missing and file not in self.outside
 
     def _preview(self, picture: Image.Image) -> str:
         """As many pixels as a square of that side, so that long pages keep some width."""
@@ -110,7 +133,7 @@ class Report:
 
     def _original(self, file: str, *, copied: bool) -> str | None:
         path = Path(file)
-        if path.suffix.lower() not in SHOWN_BY_BROWSERS or not path.is_file():
+        if path.suffix.lower() not in SHOWN_BY_BROWSERS or not self._may_read(file):
             return None
         if copied:
             return self._kept(path.read_bytes(), path.suffix.lower(), "originals")
@@ -130,14 +153,6 @@ class Report:
             for file in (self.folder / folder).glob("*"):
                 if OURS.fullmatch(file.name) and f"{folder}/{file.name}" not in self._written:
                     remove(file, self.folder)
-
-
-def _overlay(file: str | None) -> bytes | None:
-    """A map alone, if its file is still there and holds a picture of ours."""
-    if not file or not os.path.isfile(file):
-        return None
-    content = Path(file).read_bytes()
-    return content if content[8:12] == b"WEBP" else None
 
 
 def check_free(folder: Path) -> None:

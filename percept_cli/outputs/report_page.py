@@ -46,6 +46,7 @@ def page_of(
         settings_line=settings_line(settings),
         title=_title(settings),
         layers=settings.layers,
+        has_jnd=any(result.jnd for result in results),
         statuses=[(status, summary.counts[status]) for status in STATUSES],
         data=_data(results, pictures, settings),
     )
@@ -106,8 +107,15 @@ def _data(
         "weights": dict(settings.layer_weights),
         # The first of several, for what is equal on all of them.
         "background": (re.match(r"[^,(]+(\([^)]*\))?", settings.background) or [""])[0],
-        "measure": "peak" if any(r.peak is not None for r in results) else "total",
+        "measure": _measure(results),
     }
+
+
+def _measure(results: Sequence[Result]) -> str:
+    """What pairs are sorted by at first: what the gate judges, else the peak where there is one."""
+    if any(result.thresholds and result.thresholds.jnd is not None for result in results):
+        return "jnd"
+    return "peak" if any(result.peak is not None for result in results) else "total"
 
 
 def approval(result: Result, settings: Settings) -> str | None:

@@ -8,9 +8,6 @@ from collections.abc import Iterator, Sequence
 from percept_cli.errors import one_line
 from percept_cli.results import STATUSES, Jnd, Result, Settings, Summary
 
-JND_SCALE = "the scale of compressed photographs (KonJND-1k)"
-"""Where just noticeable differences come from: of other changes they are a guess."""
-
 MOST_NAMED = 3
 """Files named in the words about those that were left out."""
 
@@ -39,7 +36,7 @@ def parts_of(result: Result) -> str:
 
 def jnd_words(jnd: Jnd) -> str:
     """How visible a difference is, and whose eyes say so."""
-    return f"{jnd.value:.2f} ({jnd.low:.2f} to {jnd.high:.2f}): {jnd.words}, on {JND_SCALE}"
+    return f"{jnd.value:.2f} ({jnd.low:.2f} to {jnd.high:.2f}): {jnd.words}, on {jnd.scale}"
 
 
 def command_line(command: str, *paths: str, options: Sequence[str] = ()) -> str | None:
@@ -88,6 +85,7 @@ def _made_with(settings: Settings, sha256: str) -> tuple[str, ...]:
         *([f"colour {settings.colour:g}"] if settings.colour else ()),
         *([f"shrink {settings.shrink}"] if settings.shrink else ()),
         *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
+        *([f"options from {settings.configuration}"] if settings.configuration else ()),
         f"resize {settings.resize}",
         f"background {settings.background}",
         *([f"frame {settings.frame}"] if settings.frame else ()),

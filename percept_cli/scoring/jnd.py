@@ -26,6 +26,9 @@ SURE = 2.37
 """Standard deviations on either side that hold 95 % of further photographs: Student's t of nine
 degrees of freedom, times the root of 1 + 1/10."""
 
+SCALE = "the scale of compressed photographs (KonJND-1k)"
+"""Where all of this comes from."""
+
 WORDS = ((0.7, "not visible"), (1.35, "just visible"), (3.0, "plain"), (math.inf, "strong"))
 """Below which value a difference is called what: nobody notices, about half do, all do."""
 
@@ -37,4 +40,4 @@ def jnd_of(total: float, peak: float | None, options: Options) -> Jnd | None:
     value = max(total / TOTAL_AT_ONE, (peak or 0.0) / PEAK_AT_ONE)
     room = math.exp(SURE * SPREAD)
     words = next(word for most, word in WORDS if value < most)
-    return Jnd(value, value / room, value * room, words)
+    return Jnd(value, value / room, value * room, words, SCALE)

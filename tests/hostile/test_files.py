@@ -9,6 +9,7 @@ import io
 import os
 import struct
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,6 +155,18 @@ def test_a_file_of_many_bytes_is_not_read(percept: Run, tmp_path: Path) -> None:
     assert done.returncode == 3 and "over --max-bytes" in done.stderr
     done = percept("compare", *[SAMPLES / "references/coffee.png"] * 2, "--max-bytes=1000")
     assert done.returncode == 3 and "over --max-bytes 1000" in done.stderr
+
+
+def test_what_is_no_image_is_known_by_its_header(tmp_path: Path) -> None:
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(900 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PerceptError, match=r"large.png: not an image"):
+            read_bytes(tmp_path / "large.png")
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])

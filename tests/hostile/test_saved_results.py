@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import SAMPLES, Run
+from PIL import Image
 
 from percept_cli.cli.merge import merge
 from percept_cli.cli.report import report
@@ -123,3 +124,37 @@ def test_report_copies_no_file_that_is_no_picture(
     assert percept("report", "r.json", "--report-copy").returncode == 0
     copied = [file for file in (tmp_path / "percept-report").rglob("*") if file.is_file()]
     assert copied and not any(b"password" in file.read_bytes() for file in copied)
+
+
+def test_report_reads_no_picture_outside_of_the_roots(
+    saved: dict[str, Any], percept: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("private")
+    private = elsewhere / "private.png"
+    Image.new("RGB", (300, 300), "red").save(private)
+    (tmp_path / "link.png").symlink_to(private)
+    document = json.loads(json.dumps(saved))
+    for pair in document["pairs"]:
+        pair |= {"candidate": str(private), "overlay": str(private), "reference": "link.png"}
+        pair |= {"heatmap": "../" * 20 + str(private)[1:]}
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    for options in (["--report-copy"], ["--root=."]):
+        done = percept("report", "r.json", *options)
+        assert done.returncode == 0 and "3, such as " in done.stderr, done.stderr
+        assert "--root DIR shows those of a folder" in done.stderr
+        assert [file.name for file in (tmp_path / "percept-report").rglob("*.*")] == ["index.html"]
+    done = percept("report", "r.json", f"--root={elsewhere}", "--report-copy")
+    assert "pictures not shown" not in done.stderr
+    originals = (tmp_path / "percept-report/originals").iterdir()
+    assert [file.read_bytes() for file in originals] == [private.read_bytes()]
+
+
+def test_pictures_that_are_gone_are_counted(
+    saved: dict[str, Any], percept: Run, tmp_path: Path
+) -> None:
+    document = json.loads(json.dumps(saved))
+    for pair in document["pairs"]:
+        pair |= {"candidate": "gone.png", "overlay": None}
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    done = percept("report", "r.json")
+    assert "pictures not shown: 1, such as gone.png, not there" in done.stderr

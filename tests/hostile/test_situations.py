@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -170,3 +173,39 @@ def test_the_results_there_were_stay_until_new_ones_are_whole(percept: Run, tmp_
     (tmp_path / "r.json").write_text("old")
     wrong = percept("compare", REFERENCE, "nowhere", "--output=r.json", "--weights=nowhere")
     assert wrong.returncode == 2 and (tmp_path / "r.json").read_text() == "old"
+
+
+@pytest.mark.parametrize("output", ["--report=out", "--heatmap=out"])
+@pytest.mark.parametrize("below", ["pictures", "sub"])
+def test_reports_and_heat_maps_follow_no_link_out_of_their_folder(
+    percept: Run, tmp_path: Path, output: str, below: str
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/x.png").write_bytes(b"mine")
+    for folder, name in (("a", "references/coffee.png"), ("b", "jpeg-2/coffee.jpg")):
+        (tmp_path / folder / "sub").mkdir(parents=True)
+        shutil.copy(SAMPLES / name, tmp_path / folder / "sub")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / below).symlink_to("../outside")
+    done = percept("compare", "a", "b", "--layers=conv1_1", output)
+    follows = (output, below) in (("--report=out", "pictures"), ("--heatmap=out", "sub"))
+    assert done.returncode == (3 if follows else 0), done.stderr
+    assert ("outside of out" in done.stderr) == follows
+    assert [file.name for file in (tmp_path / "outside").iterdir()] == ["x.png"]
+
+
+def test_the_configuration_is_named_in_every_result(percept: Run, tmp_path: Path) -> None:
+    (tmp_path / "percept.toml").write_text('layers = ["conv1_1"]\npeak-threshold = 0.1\n')
+    pair = SAMPLES / "references/coffee.png", SAMPLES / "jpeg-2/coffee.jpg"
+    outputs = ("--quiet", "--json=r.json", "--junit=r.xml", "--report=report")
+    for written in (percept("check", *pair, *outputs).stdout, *_texts(tmp_path)):
+        assert str(tmp_path / "percept.toml") in written
+    rows = csv.DictReader(percept("compare", *pair, "--format=csv").stdout.splitlines())
+    assert [row["configuration"] for row in rows] == [str(tmp_path / "percept.toml")]
+    (tmp_path / "percept.toml").unlink()
+    found = json.loads(percept("compare", *pair, "--layers=conv1_1", "--format=json").stdout)
+    assert found["settings"]["configuration"] is None
+
+
+def _texts(folder: Path) -> list[str]:
+    return [(folder / name).read_text() for name in ("r.json", "r.xml", "report/index.html")]

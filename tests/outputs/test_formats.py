@@ -52,6 +52,7 @@ SETTINGS = Settings(
     percept_version="0.1.0",
     scoring_version=SCORING_VERSION,
     torch_version="2.6.0",
+    configuration="percept.toml",
     references="a",
     candidates="b",
     shard=Shard(2, 5, "0" * 16),
@@ -62,7 +63,8 @@ RESULTS = (
            ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png", floor=0.0625,
            peak_parts={"conv1_1": 0.25, "colour": 0.5}, background="black", frame=7,
            frames=(FrameResult(7, 0.25, 0.5, (4, 12), (Region(0, 8, 16, 12, 0.5),), "o.webp"),
-                   FrameResult(9, 0.125, None, None, ())), jnd=Jnd(1.5, 1.25, 1.75, "plain")),
+                   FrameResult(9, 0.125, None, None, ())),
+           jnd=Jnd(1.5, 1.25, 1.75, "plain", "these eyes")),
     Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), (), 8, 9),
     Result("a/3.png", None, "missing"),
     Result(None, "b/ü,\n4.png", "new"),
@@ -151,7 +153,7 @@ def test_rows_say_what_the_document_says() -> None:
             for f in pair["frames"]
         )
         assert row["frames"] == "; ".join(frames)
-        ends = {"value": "", "low": "_low", "high": "_high", "words": "_words"}
+        ends = {"value": "", "low": "_low", "high": "_high", "words": "_words", "scale": "_scale"}
         jnd = pair["jnd"] or dict.fromkeys(ends, "")
         assert {name: row[f"jnd{end}"] for name, end in ends.items()} == {
             name: str(value) for name, value in jnd.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -343,6 +344,21 @@ def test_filter_search_and_sort_work_together(open_report: Open) -> None:
     page.get_by_label("Search by name").fill("nothing like this")
     page.get_by_role("button", name="Show all").click()
     assert len(names(page)) == 7
+
+
+def test_just_noticeable_differences_are_drawn_with_their_threshold(
+    open_report: Open, percept: Run, tmp_path: Path
+) -> None:
+    places = SAMPLES / "references", SAMPLES / "jpeg-2"
+    percept("check", *places, "--jnd=1", f"--report={tmp_path / 'report'}")
+    page = open_report(report=tmp_path / "report")
+    expect(page.get_by_label("Sort by")).to_have_value("jnd")
+    expect(page.locator("#histogram-text")).to_contain_text("above the threshold 1")
+    bars = page.locator(".layer-bar.sum")
+    expect(bars).to_have_text(
+        [re.compile("^total"), re.compile("^peak"), re.compile("^jnd.* / 1$")]
+    )
+    expect(bars.nth(2).locator(".limit")).to_have_count(1)
 
 
 def test_the_keyboard_alone_is_enough(open_report: Open) -> None:

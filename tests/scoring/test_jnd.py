@@ -10,9 +10,8 @@ import pytest
 from conftest import SAMPLES, Run
 
 import percept_cli
-from percept_cli.outputs.words import JND_SCALE
 from percept_cli.results import Jnd
-from percept_cli.scoring.jnd import PEAK_AT_ONE, TOTAL_AT_ONE, WORDS, jnd_of
+from percept_cli.scoring.jnd import PEAK_AT_ONE, SCALE, TOTAL_AT_ONE, WORDS, jnd_of
 from percept_cli.scoring.options import Options
 
 QUALITY = Options.of("quality")
@@ -27,7 +26,7 @@ def visible(total: float, peak: float | None = None) -> Jnd:
 
 def test_one_is_where_half_of_the_people_notice() -> None:
     assert visible(TOTAL_AT_ONE).value == 1 and visible(TOTAL_AT_ONE).words == "just visible"
-    assert visible(0.0, 0.0) == Jnd(0.0, 0.0, 0.0, "not visible")
+    assert visible(0.0, 0.0) == Jnd(0.0, 0.0, 0.0, "not visible", SCALE)
     assert visible(3 * TOTAL_AT_ONE).value == pytest.approx(3)
 
 
@@ -96,7 +95,7 @@ def test_every_output_has_it(percept: Run, tmp_path: Path) -> None:
     done = percept("check", *PAIR, "--jnd=0.1", *outputs, **github)
     jnd = json.loads((tmp_path / "a.json").read_text())["pairs"][0]["jnd"]
     words = f"{jnd['value']:.2f} ({jnd['low']:.2f} to {jnd['high']:.2f}): {jnd['words']}"
-    words += f", on {JND_SCALE}"
+    words += f", on {SCALE}"
     assert words in done.stdout and words in (tmp_path / "a.xml").read_text()
     assert f"{jnd['value']:.2f} " in (tmp_path / "a.md").read_text()
     lines = percept("compare", *PAIR, "--preset=quality", "--format=jsonl").stdout.splitlines()
@@ -110,4 +109,4 @@ def test_every_output_has_it(percept: Run, tmp_path: Path) -> None:
         percept("compare", *PAIR, "--preset=quality", "--format=csv").stdout.splitlines()
     )
     found = [float(row[f"jnd{end}"]) for end in ("", "_low", "_high")]
-    assert [*found, row["jnd_words"]] == list(jnd.values())
+    assert [*found, row["jnd_words"], row["jnd_scale"]] == list(jnd.values())

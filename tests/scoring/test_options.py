@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from conftest import SAMPLES, Run
 
+import percept_cli
 from percept_cli.errors import PerceptError, ShapesDiffer
 from percept_cli.scoring.options import Options
 
@@ -70,3 +75,27 @@ def test_shrinking_forgives_no_difference_in_size() -> None:
 def test_a_shrink_that_means_nothing_is_refused(pixels: float) -> None:
     with pytest.raises(PerceptError, match="--shrink"):
         Options(shrink=pixels)
+
+
+def test_shrinking_is_the_same_by_flag_and_by_file(percept: Run, tmp_path: Path) -> None:
+    pair = SAMPLES / "references/coffee.png", SAMPLES / "jpeg-2/coffee.jpg"
+    by_flag = percept("compare", *pair, "--shrink=100", "--format=json")
+    (tmp_path / "percept.toml").write_text("shrink = 100\npeak-threshold = 9\n")
+    percept("check", *pair, "--preset=photo", "--json=found.json")
+    found = [json.loads(by_flag.stdout), json.loads((tmp_path / "found.json").read_text())]
+    (one,), (other,) = (document["pairs"] for document in found)
+    assert one["total"] == other["total"] and min(one["width"], one["height"]) == 100
+    assert found[0]["settings"]["shrink"] == found[1]["settings"]["shrink"] == 100
+
+
+def test_what_is_ignored_does_not_count_in_a_shrunk_picture() -> None:
+    rng = np.random.default_rng(0)
+    reference = rng.integers(0, 256, (300, 300, 3), np.uint8)
+    candidate = reference.copy()
+    candidate[:90, :90] = 0
+    # In pixels of the picture that is compared: 90 of 300 are 30 of 100, and 2 more see them.
+    seen = percept_cli.compare(reference, candidate, shrink=100, ignore=("0,0,32,32",))
+    assert seen.total == 0
+    assert (
+        percept_cli.compare(reference, candidate, shrink=100, ignore=("0,0,9,9",)).total or 0
+    ) > 0

@@ -47,13 +47,14 @@ function number(value) {
 
 function measured(pair, measure) {
   if (measure === "total" || measure === "peak") return pair[measure];
+  if (measure === "jnd") return pair.jnd?.value ?? null;
   return pair.layers[measure] ?? null;
 }
 
 function limitOf(pair, measure) {
   if (!pair.thresholds) return null;
-  const { peak, total, layers } = pair.thresholds;
-  return { peak, total }[measure] ?? layers[measure] ?? null;
+  const { peak, total, jnd, layers } = pair.thresholds;
+  return { peak, total, jnd }[measure] ?? layers[measure] ?? null;
 }
 
 /** The chosen pair; of several frames with what is said of the one that is shown. */
@@ -628,13 +629,16 @@ function drawLayers(pair) {
   if (!names.length) return byId("bars").replaceChildren("Not compared.");
   const limits = names.map((name) => limitOf(pair, name) ?? 0);
   const top = Math.max(...Object.values(pair.layers), ...limits, pair.total, 1e-9);
+  const sums = ["total", "peak", "jnd"].filter((name) => measured(pair, name) !== null);
   const weight = (name) => (data.weights[name] === 1 || !(name in data.weights) ? "" : ` ×${data.weights[name]}`);
   byId("bars").replaceChildren(
     ...names.map((name) => bar(name + weight(name), pair.layers[name], limitOf(pair, name), top, "")),
-    bar("total", pair.total, limitOf(pair, "total"), Math.max(top, limitOf(pair, "total") ?? 0), "sum"),
-    ...(pair.peak === null
-      ? []
-      : [bar("peak", pair.peak, limitOf(pair, "peak"), Math.max(top, pair.peak, limitOf(pair, "peak") ?? 0), "sum")]),
+    ...sums.map((name) => {
+      const value = measured(pair, name);
+      const limit = limitOf(pair, name);
+      // Just noticeable differences are on a scale of their own.
+      return bar(name, value, limit, Math.max(name === "jnd" ? 3 : top, value, limit ?? 0), "sum");
+    }),
   );
 }
 

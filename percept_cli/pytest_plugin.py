@@ -59,10 +59,8 @@ class Snapshot:
         self._baselines = path.parent / BASELINES
         self._folder = self._baselines / path.stem
         below = path.relative_to(config.rootpath) if config.rootpath in path.parents else path
-        output = str(config.getoption("--percept-output"))
-        self._output: Path = (
-            config.rootpath / output / below.with_suffix("").relative_to(below.anchor)
-        )
+        self._failures = config.rootpath / str(config.getoption("--percept-output"))
+        self._output = self._failures / below.with_suffix("").relative_to(below.anchor)
         self._update = bool(config.getoption("--percept-update"))
         self._threshold = config.getini("percept_peak_threshold")
         self._test = _file_name(request.node.nodeid.partition("::")[2])
@@ -112,7 +110,7 @@ class Snapshot:
         from percept_cli.writing import write_whole
 
         path = self._output / file
-        write_whole(candidate, path, self._output)
+        write_whole(candidate, path, self._failures)
         return path
 
     def _failure(
@@ -136,10 +134,10 @@ class Snapshot:
         if scored.result.status in PASSES:
             written.unlink()
             return None
-        return "\n".join(_report(scored, baseline, written))
+        return "\n".join(_report(scored, baseline, written, self._failures))
 
 
-def _report(scored: Scored, baseline: Path, candidate: Path) -> Iterator[str]:
+def _report(scored: Scored, baseline: Path, candidate: Path, root: Path) -> Iterator[str]:
     """A failure in words; its heat map is written beside the candidate."""
     result = scored.result
     reasons = result.error or "; ".join(result.failures)
@@ -154,7 +152,7 @@ def _report(scored: Scored, baseline: Path, candidate: Path) -> Iterator[str]:
 
         heatmap = candidate.with_name(f"{candidate.stem}-heatmap.png")
         side, parts = scored.options.cell_layer.stride, result.peak_parts
-        save_heatmap(heatmap, scored.candidate, scored.map, side, parts, candidate.parent)
+        save_heatmap(heatmap, scored.candidate, scored.map, side, parts, root)
         yield f"  heat map:  {heatmap}"
     yield "  --percept-update accepts the candidate"
 

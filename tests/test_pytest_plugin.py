@@ -159,6 +159,20 @@ def test_no_two_tests_share_a_baseline(tmp_path: Path) -> None:
     assert session(tmp_path, ALIKE)[0] == 0
 
 
+@pytest.mark.parametrize("folder", ["baselines", "percept-failures"])
+def test_links_out_of_the_folders_are_not_followed(tmp_path: Path, folder: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    if folder == "percept-failures":
+        session(tmp_path, ONE, "--percept-update")
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "test_page").symlink_to(outside)
+    updates = ["--percept-update"] * (folder == "baselines")
+    code, output = session(tmp_path, ONE, *updates, SPOILT="1")
+    assert code == 1 and "leads to" in output and f"outside of {tmp_path / folder}" in output
+    assert not list(outside.iterdir())
+
+
 def test_bytes_that_are_no_image_are_never_accepted(tmp_path: Path) -> None:
     for content in ('b""', 'b"<html>"'):
         code = f"\ndef test_it(percept_snapshot):\n    percept_snapshot({content})\n"

@@ -1,0 +1,144 @@
+"""Which small defects the tests notice: a sample of cosmic-ray's mutants of the core.
+
+    pip install coverage cosmic-ray
+    python benchmarks/mutants.py [COUNT]
+
+Mutants of percept_cli/network, scoring and gate are drawn at random, with a fixed seed. Each is put
+into a copy of the repository and meets the tests that run its line and those of the file named after
+its module, the quickest first, for SECONDS in all. So what survives may still be noticed by slower
+tests: the share is a lower bound. Writes its table to docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+import coverage
+from cosmic_ray.commands.init import _all_work_items
+from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.work_item import MutationSpec, TestOutcome
+from measuring import ROOT, machine, table
+
+PAGE = ROOT / "docs/reliability.md"
+BEGIN, END = "<!-- mutants: benchmarks/mutants.py -->", "<!-- end -->"
+PACKAGES = ("network", "scoring", "gate")
+TESTS = [f"tests/{package}" for package in PACKAGES]
+COUNT, SECONDS = 150, 40.0
+Times = dict[str, float]
+"""Test → seconds."""
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "percept"
+        tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+        for file in tracked:
+            (copy / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, copy / file)
+        os.chdir(copy)
+        os.environ |= {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
+        times, of_line = measured()
+        mutants = [
+            spec
+            for package in PACKAGES
+            for item in _all_work_items(sorted(Path("percept_cli", package).glob("*.py")), {})
+            for spec in item.mutations
+        ]
+        mutants = [spec for spec in mutants if not in_annotation(spec)]
+        drawn = random.Random(0).sample(mutants, count)
+        outcomes: Counter[tuple[str, str]] = Counter()
+        survivors = []
+        for number, spec in enumerate(drawn, 1):
+            package = Path(spec.module_path).parent.name
+            killed, diff = noticed(spec, times, of_line)
+            outcomes[package, "killed" if killed else "survived"] += 1
+            if not killed:
+                survivors.append(diff)
+            print(f"{number}/{count} {'killed' if killed else diff}", file=sys.stderr, flush=True)
+    write(outcomes, len(mutants), survivors)
+
+
+def measured() -> tuple[Times, dict[tuple[str, int], set[str]]]:
+    """How long each test function takes, and which of them run each line."""
+    Path("contexts.ini").write_text(
+        "[run]\nsource = percept_cli\ndynamic_context = test_function\n"
+    )
+    command = ["coverage", "run", "--rcfile=contexts.ini", "-m", "pytest", "-q", *TESTS]
+    subprocess.run([sys.executable, "-m", *command, "--junitxml=times.xml"], check=True)
+    times: Times = defaultdict(float)
+    for case in ElementTree.parse("times.xml").iter("testcase"):
+        path = case.attrib["classname"].replace(".", "/") + ".py"
+        times[f"{path}::{case.attrib['name'].partition('[')[0]}"] += float(case.attrib["time"])
+    named = {test.replace("/", ".").replace(".py::", "."): test for test in times}
+    data = coverage.CoverageData()
+    data.read()
+    of_line: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for file in data.measured_files():
+        for line, contexts in data.contexts_by_lineno(file).items():
+            tests = {t for c in contexts for name, t in named.items() if c and name.endswith(c)}
+            of_line[str(Path(file).resolve().relative_to(Path.cwd())), line] = tests
+    return times, of_line
+
+
+def in_annotation(spec: MutationSpec) -> bool:
+    """Whether a mutant changes nothing that runs: an annotation, or what is for type checkers."""
+    inert = []
+    for node in ast.walk(ast.parse(Path(spec.module_path).read_text())):
+        inert += [getattr(node, name, None) for name in ("annotation", "returns")]
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            inert.append(node)
+    place = tuple(spec.start_pos)
+    return any(
+        (node.lineno, node.col_offset) <= place <= (node.end_lineno, node.end_col_offset)
+        for node in inert
+        if node is not None
+    )
+
+
+def noticed(
+    spec: MutationSpec, times: Times, of_line: dict[tuple[str, int], set[str]]
+) -> tuple[bool, str]:
+    """Whether a test fails on the mutant, and what the mutant is."""
+    module = Path(spec.module_path)
+    own = f"tests/{module.parent.name}/test_{module.name}"
+    tests = of_line[str(module), spec.start_pos[0]] | {t for t in times if t.startswith(own)}
+    chosen, total = [], 0.0
+    for test in sorted(tests, key=lambda test: times[test]):
+        total += times[test]
+        if total <= SECONDS or not chosen:
+            chosen.append(test)
+    if not chosen:
+        return False, f"{module}:{spec.start_pos[0]}: no test runs this line"
+    command = f"{sys.executable} -m pytest -q -x -p no:cacheprovider {' '.join(chosen)}"
+    result = mutate_and_test([spec], command, 10 * SECONDS)
+    return result.test_outcome != TestOutcome.SURVIVED, result.diff or ""
+
+
+def write(outcomes: Counter[tuple[str, str]], of: int, survivors: list[str]) -> None:
+    rows = []
+    for package in PACKAGES:
+        killed, survived = (outcomes[package, what] for what in ("killed", "survived"))
+        share = f"{killed / max(killed + survived, 1):.0%}"
+        rows.append((package, str(killed + survived), str(killed), share))
+    drawn = sum(outcomes.values())
+    killed = drawn - len(survivors)
+    rows.append(("all", str(drawn), str(killed), f"{killed / drawn:.0%}"))
+    text = f"{drawn} of {of} mutants, {machine()}\n\n"
+    text += table(("package", "mutants", "killed", "share"), rows)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

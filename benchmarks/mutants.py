@@ -4,9 +4,9 @@
     python benchmarks/mutants.py [COUNT]
 
 Mutants of percept_cli/network, scoring and gate are drawn at random, with a fixed seed. Each is put
-into a copy of the repository and meets the tests that run its line and those of the file named after
-its module, the quickest first, for SECONDS in all. So what survives may still be noticed by slower
-tests: the share is a lower bound. Writes its table to docs/reliability.md.
+into a copy of the repository and meets the tests that run its line and those of the file named
+after its module, the quickest first, for SECONDS in all. So what survives may still be noticed by
+slower tests: the share is a lower bound. Writes its table to docs/reliability.md.
 """
 
 from __future__ import annotations

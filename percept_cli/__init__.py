@@ -49,13 +49,15 @@ def compare(
     device: str = "auto",
     max_pixels: int = 200_000_000,
     max_bytes: int = 1 << 30,
+    workers: int | None = None,
 ) -> Result:
     """Score one pair of images with the numbers of `percept compare`, whose options these are.
 
     The preset decides what is None.
 
     An image is a path, a Pillow image, or an H×W, H×W×3 or H×W×4 array, uint8 in 0..255 or
-    floating point in 0..1.
+    floating point in 0..1. So many `workers` compute on the CPU, by default as many as there are
+    cores for this process.
 
     Raises PerceptError for options that mean nothing and images that cannot be compared.
     """
@@ -83,7 +85,7 @@ def compare(
         max_pixels=max_pixels,
         max_bytes=max_bytes,
     )
-    return Scorer(options).compare(reference, candidate).result
+    return Scorer(options, workers=workers).compare(reference, candidate).result
 
 
 def __dir__() -> list[str]:

@@ -43,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="folder for candidates and heat maps of failures (default: %(default)s)",
     )
     parser.addini("percept_peak_threshold", "largest peak that passes", default="normal")
+    parser.addini("percept_workers", "threads that compare (default: the cores there are)")
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ class Snapshot:
         self._output = self._failures / below.with_suffix("").relative_to(below.anchor)
         self._update = bool(config.getoption("--percept-update"))
         self._threshold = config.getini("percept_peak_threshold")
+        self._workers = config.getini("percept_workers")
         self._test = _file_name(request.node.nodeid.partition("::")[2])
         self._taken: list[str] = []
 
@@ -127,7 +129,8 @@ class Snapshot:
         written = self._written(file, candidate)
         limit = self._threshold if threshold is None else threshold
         try:
-            check = Check(Rules({"preset": "rendering", "peak-threshold": limit, "resize": "none"}))
+            rules = Rules({"preset": "rendering", "peak-threshold": limit, "resize": "none"})
+            check = Check(rules, workers=_whole_number("percept_workers", self._workers))
         except PerceptError as error:
             return str(error)
         ((_, scored),) = check.results([Pair(baseline, written, file)])
@@ -155,6 +158,14 @@ def _report(scored: Scored, baseline: Path, candidate: Path, root: Path) -> Iter
         save_heatmap(heatmap, scored.candidate, scored.map, side, parts, root)
         yield f"  heat map:  {heatmap}"
     yield "  --percept-update accepts the candidate"
+
+
+def _whole_number(name: str, text: str) -> int | None:
+    from percept_cli.errors import PerceptError
+
+    if text and not text.strip().isdigit():
+        raise PerceptError(f"{name} = {text}: give a whole number")
+    return int(text) if text else None
 
 
 def _problem(candidate: bytes, *, decode: bool) -> str | None:

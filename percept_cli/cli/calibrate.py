@@ -54,6 +54,7 @@ def calibrate(
     write: Annotated[
         bool, typer.Option("--write", help="Write the thresholds to the configuration file.")
     ] = False,
+    workers: shared.Workers = None,
     quiet: shared.Quiet = False,
 ) -> None:
     """Propose a threshold for `check`, from pairs that look the same and pairs that differ.
@@ -68,8 +69,13 @@ def calibrate(
         percept calibrate linux/ mac/ --different before/ after/ --write
     """
     talk = Talk(quiet)
-    rules = rules_of(_check_context(context))
-    scorer = Scorer(rules.recipe_of_others.options, lambda p: rules.recipe_for(p.name).options)
+    of_check = _check_context(context)
+    rules = rules_of(of_check)
+    scorer = Scorer(
+        rules.recipe_of_others.options,
+        lambda pair: rules.recipe_for(pair.name).options,
+        workers=workers or of_check.params["workers"],
+    )
     by_peak = rules.recipe_of_others.options.has_map
     paths = (baseline, candidate) if baseline and candidate else None
     globs = glob or []

@@ -56,6 +56,7 @@ def check(
     ignore: shared.Ignore = [],  # noqa: B006
     max_pixels: shared.MaxPixels = MAX_PIXELS,
     max_bytes: shared.MaxBytes = MAX_BYTES,
+    workers: shared.Workers = None,
     precision: shared.Precision = "fp32",
     device: shared.Device = "auto",
     json: shared.Json = None,
@@ -92,7 +93,7 @@ def check(
         if output.resolve() in [other.resolve() for other in outputs[:place]]:
             raise PerceptError(f"{shown(output)} is named for two outputs: name another")
     source = source.part(shard, (rules.wording, allow_new), by_name=True)
-    checked = Check(rules, allow_new=allow_new)
+    checked = Check(rules, allow_new=allow_new, workers=workers)
 
     def settings() -> Settings:
         return source.described(checked.scorer.settings(), context.obj.file)

@@ -50,6 +50,7 @@ def compare(
     ignore: shared.Ignore = [],  # noqa: B006
     max_pixels: shared.MaxPixels = MAX_PIXELS,
     max_bytes: shared.MaxBytes = MAX_BYTES,
+    workers: shared.Workers = None,
     precision: shared.Precision = "fp32",
     device: shared.Device = "auto",
     form: shared.Format = None,
@@ -105,7 +106,7 @@ def compare(
     for target in (output, heatmap):
         if target:
             refuse_inputs(target, source)
-    scorer = Scorer(options, one_reference=source.one_reference)
+    scorer = Scorer(options, one_reference=source.one_reference, workers=workers)
     output = None if output == Path("-") else output
 
     def settings() -> Settings:

@@ -219,6 +219,15 @@ Device = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        envvar="PERCEPT_WORKERS",
+        help="Threads that compute on the CPU, 1 or more.",
+        rich_help_panel=MACHINE,
+        show_default="the cores there are for this process",
+    ),
+]
 Pairs = Annotated[
     str | None,
     typer.Option(

@@ -19,10 +19,12 @@ PASSES = ("identical", "passed")
 class Check:
     """Compares candidates with their baselines under the rules of each image."""
 
-    def __init__(self, rules: Rules, *, allow_new: bool = False) -> None:
+    def __init__(
+        self, rules: Rules, *, allow_new: bool = False, workers: int | None = None
+    ) -> None:
         self._rules = rules
         self._allow_new = allow_new
-        self.scorer = Scorer(rules.recipe_of_others.options, self._options_of)
+        self.scorer = Scorer(rules.recipe_of_others.options, self._options_of, workers=workers)
 
     def results(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Scored]]:
         """Each image's judged result, in order; variants of one baseline have equal names."""

@@ -37,6 +37,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "ignore": ((list, str), 'a list such as ["x,y,width,height", "mask.png"]'),
     "max-pixels": ((int,), "a whole number"),
     "max-bytes": ((int,), "a whole number"),
+    "workers": ((int,), "a whole number"),
     "precision": (TEXT, "a name"),
     "device": (TEXT, "a name"),
     "peak-threshold": ((*NUMBER, str), "a number or a name"),

@@ -8,6 +8,7 @@ transformed back, all three as matrix products. benchmarks/README.md has the fig
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from percept_cli.network.workers import scratch, share
 
 FEWEST_CHANNELS = 64
 """Input and output channels from which the transforms pay."""
@@ -114,28 +117,44 @@ def _winograd(x: Tensor, kernels: Tensor, bias: Tensor, padding: int) -> Tensor:
     channels, height, width = x.shape[1], x.shape[2] - 2 + 2 * padding, x.shape[3]
     tiles_down, tiles_across = -(-height // 4), -(-width // 4)
     down = min(max(CHUNK_ELEMENTS // (36 * channels * tiles_across), 1), tiles_down)
-    room = x.new_zeros(channels, 4 * down + 2, 4 * tiles_across + 2)
     out = x.new_empty(x.shape[0], kernels.shape[1], height, width)
-    for image, result in zip(x, out, strict=True):
-        for top in range(0, height, 4 * down):
-            above = padding if top == 0 else 0
-            part = image[:, max(top - padding, 0) : top - padding + 4 * down + 2]
-            end = above + part.shape[1]
-            room[:, :above] = room[:, end : end + padding] = 0
-            room[:, above:end, 1 : width + 1] = part
-            _add_bias(_filtered(room, kernels), bias, result[:, top : top + 4 * down])
+
+    def filter_rows(image: Tensor, result: Tensor, top: int) -> None:
+        # Every fourth column by itself: so those at one place of all tiles are neighbours.
+        room = scratch("room", x, 4, channels, 4 * down + 2, tiles_across + 1)
+        above = padding if top == 0 else 0
+        part = image[:, max(top - padding, 0) : top - padding + 4 * down + 2]
+        end = above + part.shape[1]
+        room[:, :, :above] = room[:, :, end:] = 0
+        for phase in range(4):
+            first, columns = (phase - 1) % 4, room[phase, :, above:end]
+            start, count = int(phase == 0), len(range(first, width, 4))
+            columns[..., :start] = columns[..., start + count :] = 0
+            columns[..., start : start + count] = part[..., first::4]
+        _add_bias(_filtered(room, kernels), bias, result[:, top : top + 4 * down])
+
+    pairs, tops = zip(x, out, strict=True), range(0, height, 4 * down)
+    share([partial(filter_rows, *pair, top) for pair in pairs for top in tops])
     return out
 
 
 def _filtered(room: Tensor, kernels: Tensor) -> Tensor:
-    """All 4×4 tiles with their margin of 1: C×(4H+2)×(4W+2) → K×H×4×W×4."""
-    channels, down, across = room.shape[0], room.shape[1] // 4, room.shape[2] // 4
-    plane, row, _ = room.stride()
-    tiles = room.as_strided((6, 6, channels, down, across), (row, 1, plane, 4 * row, 4))
-    inputs = INPUTS @ tiles.reshape(36, -1)
-    products = torch.bmm(kernels, inputs.view(36, channels, -1))
-    outputs = (OUTPUTS @ products.view(36, -1)).view(4, 4, -1, down, across)
-    return outputs.permute(2, 3, 0, 4, 1)
+    """All 4×4 tiles with their margin of 1: 4×C×(4H+2)×(W+1) → K×H×4×W×4."""
+    channels, down, across = room.shape[1], room.shape[2] // 4, room.shape[3] - 1
+    phase, plane, row, _ = room.stride()
+    count, made = down * across, kernels.shape[1]
+    flat = scratch("one", room, 36, channels * count)
+    tiles = flat.view(6, 6, channels, down, across)
+    strides = row, phase, plane, 4 * row, 1
+    for columns, offset in ((slice(0, 4), 0), (slice(4, 6), 1)):
+        part = tiles[:, columns]
+        part.copy_(room.as_strided(part.shape, strides, offset))
+    inputs = torch.mm(INPUTS, flat, out=scratch("other", room, 36, channels * count))
+    products = scratch("one", room, 36, made, count)
+    torch.bmm(kernels, inputs.view(36, channels, count), out=products)
+    outputs = scratch("other", room, 16, made * count)
+    torch.mm(OUTPUTS, products.view(36, -1), out=outputs)
+    return outputs.view(4, 4, made, down, across).permute(2, 3, 0, 4, 1)
 
 
 def _add_bias(tiles: Tensor, bias: Tensor, out: Tensor) -> None:

@@ -25,6 +25,7 @@ from percept_cli.network.blur import blur_radius, blurred
 from percept_cli.network.convolution import convolve
 from percept_cli.network.layers import ORDER, POOLED, Layer
 from percept_cli.network.vgg import VGG19
+from percept_cli.network.workers import piece, share
 
 DEEPEST_BY_WINOGRAD = "conv4_2"
 """The deepest layer for which convolutions may round as Winograd's do: it adds up with depth."""
@@ -203,8 +204,16 @@ class _Convolution(NamedTuple):
         """The strip of the outcome that a strip with its room filled is enough for."""
         feature = partial(convolve, strip.f, self.weight, self.bias, self.direct)
         top = max(strip.top - 1, 0)
-        f = self.memory.recall(self.layer, top, feature) if self.memory else feature()
-        return Strip(f, self._change(strip.d, top), top, strip.total)
+        if self.memory:
+            feature = partial(self.memory.recall, self.layer, top, feature)
+        found: dict[str, Tensor] = {}
+        share(
+            [
+                lambda: found.update(f=feature()),
+                lambda: found.update(d=self._change(strip.d, top)),
+            ]
+        )
+        return Strip(found["f"], found["d"], top, strip.total)
 
     def _change(self, d: Tensor, top: int) -> Tensor:
         """The change, computed only where it can be other than 0; N×C×(H+2)×W → N×K×H×W."""
@@ -248,19 +257,25 @@ def _rectified(strips: Iterator[Strip]) -> Iterator[Strip]:
     for strip in strips:
         f, d = strip.own()
         room = _room_for(f, len(d), strip.rows, f.shape[3], strip.top, strip.total)
-        _rectify(f, d, room.own())
+        _by_channels(_rectify, f, d, *room.own())
         outcome = [room]
         del strip, f, d, room
         yield outcome.pop()
 
 
-def _rectify(f: Tensor, d: Tensor, out: tuple[Tensor, Tensor]) -> None:
-    """relu(f) and relu(f + d) − relu(f) into `out`.
+def _by_channels(work: Callable[..., object], *tensors: Tensor) -> None:
+    """Do what concerns each channel by itself for groups of them, which workers may share."""
+    channels = piece(tensors[0], tensors[0].shape[1])
+    groups = zip(*(torch.split(x, channels, 1) for x in tensors), strict=True)
+    share([partial(work, *group) for group in groups])
+
+
+def _rectify(f: Tensor, d: Tensor, rectified: Tensor, change: Tensor) -> None:
+    """relu(f) into `rectified` and relu(f + d) − relu(f) into `change`.
 
     Where f > 0 the change is max(d, −f), elsewhere max(f + d, 0): both are
     max(min(f, 0) + d, −relu(f)), computed in place, since fresh memory costs more than arithmetic.
     """
-    rectified, change = out
     torch.clamp_min(f, 0, out=rectified)
     torch.clamp_max(_for_each(f, d), 0, out=change).add_(d).neg_()
     torch.minimum(change, _for_each(rectified, d), out=change).neg_()
@@ -307,11 +322,17 @@ def _larger(f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor) -> tuple[Ten
 
     max(f + d, f' + d') − max(f, f'), with nothing large left to subtract.
     """
-    largest = torch.maximum(f, other_f)
-    change, other_change = (
-        _for_each(x - largest, y).add_(y) for x, y in ((f, d), (other_f, other_d))
-    )
-    return largest, torch.maximum(change, other_change, out=change)
+    largest, change = torch.empty_like(f), torch.empty_like(d)
+    _by_channels(_find_larger, f, d, other_f, other_d, largest, change)
+    return largest, change
+
+
+def _find_larger(
+    f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor, largest: Tensor, change: Tensor
+) -> None:
+    torch.maximum(f, other_f, out=largest)
+    one, other = (_for_each(x - largest, y).add_(y) for x, y in ((f, d), (other_f, other_d)))
+    torch.maximum(one, other, out=change)
 
 
 def _fully_connected(
@@ -322,7 +343,7 @@ def _fully_connected(
     else:
         (strip,) = strips
         f, d = torch.empty_like(strip.f), torch.empty_like(strip.d)
-        _rectify(strip.f, strip.d, (f, d))
+        _rectify(strip.f, strip.d, f, d)
     f, d = (x.flatten(1) for x in (f, d))
     f, d = functional.linear(f, weight, bias), functional.linear(d, weight)
     yield Strip(f[..., None, None], d[..., None, None], 0, 1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, split
 
 from percept_cli.network.distances import Distance, Located, at_least_float32
 from percept_cli.network.layers import Layer
+from percept_cli.network.workers import piece, share
 
 Grid = NDArray[np.float64]
 
@@ -85,7 +87,14 @@ class Cells:
     def add(self, f: Tensor, d: Tensor, part: Part) -> None:
         """Count the positions in their cells."""
         f, d = (at_least_float32(part.of(x)) for x in (f, d))
-        differences = self._distance.difference(f, d, self._scale)
+        differences = f.new_empty(1, *f.shape[2:])
+
+        def fill(f: Tensor, d: Tensor, out: Tensor) -> None:
+            out.copy_(self._distance.difference(f, d, self._scale))
+
+        rows = piece(f, f.shape[2])
+        groups = zip(*(split(x, rows, -2) for x in (f, d, differences)), strict=True)
+        share([partial(fill, *group) for group in groups])
         self.add_differences(differences[0].cpu().numpy(), part.top, part.left)
 
     def forgive(self, other: Cells) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from percept_cli.network.layers import LAYERS
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
+from percept_cli.network.workers import available, workers_of
 from percept_cli.scoring.cells import Cells, Colours, Grid, Part, Sums, sums_for
 from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic, free_bytes
 from percept_cli.scoring.floor import subtract_floor
@@ -117,11 +118,15 @@ def frozen_network(weights: str, deepest: str, device: torch.device, precision: 
 class Meter:
     """Measures pairs of images with one network and one set of options.
 
-    With `one_reference` all pairs have the same one, and its features are kept between them where
-    that takes no more than KEPT_BYTES or a quarter of the memory that is free at first.
+    On the CPU so many `workers` do the work, by default all that there may be; several threads may
+    measure at once. With `one_reference` all pairs have the same one, and its features are kept
+    between them where that takes no more than KEPT_BYTES or a quarter of the memory that is free at
+    first.
     """
 
-    def __init__(self, options: Options, *, one_reference: bool = False) -> None:
+    def __init__(
+        self, options: Options, *, one_reference: bool = False, workers: int | None = None
+    ) -> None:
         # With a tolerance the order of the two decides which is displaced: it is always the same.
         self._one_reference = one_reference and not options.tolerance
         self.options = options
@@ -138,6 +143,8 @@ class Meter:
             raise PerceptError(
                 f"out of memory on {self.device} for the weights alone: free some"
             ) from error
+        on_cpu = self.device.type == "cpu"
+        self.workers = workers_of(workers or available()) if on_cpu else None
         self._capacity = capacity_of(self.device)
         self._remembered: tuple[Pixels, dict[Rectangle, Memory]] | None = None
         self._most_kept = max(KEPT_BYTES, free_bytes(self.device) // 4)
@@ -160,6 +167,13 @@ class Meter:
         """
         side = self.options.deepest_reach.stride
         changed = changed or [changed_cells(*pair, side) for pair in pairs]
+        work = partial(self._fitting, pairs, changed)
+        return self.workers.run(work) if self.workers else work()
+
+    def _fitting(
+        self, pairs: Sequence[tuple[Pixels, Pixels]], changed: Sequence[Blocks]
+    ) -> list[Measurement]:
+        """What `measure` returns, in parts that fit into memory."""
         while True:
             try:
                 return self._measured(pairs, changed)

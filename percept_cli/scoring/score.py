@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from heapq import nlargest
 from pathlib import Path
+from threading import Event
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
@@ -23,9 +24,12 @@ from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
     from percept_cli.inputs.images import Pixels
+    from percept_cli.network.workers import Workers
     from percept_cli.scoring.cells import Grid
     from percept_cli.scoring.load import Source
     from percept_cli.scoring.meter import Measurement, Meter
+
+T = TypeVar("T")
 
 AHEAD = 2 * (os.cpu_count() or 1)
 """Pairs decoded before they are measured: enough to keep the network busy, few enough to hold."""
@@ -89,11 +93,66 @@ class _Here:
         return outcome
 
 
+class _Measuring:
+    """Pairs that are being measured, several at once, whose results come in order."""
+
+    def __init__(self, *, in_turn: bool) -> None:
+        self._in_turn = in_turn
+        self._stop = Event()
+        self._begun: deque[tuple[list[Pair], Future[list[Scored]], int]] = deque()
+        self._most = 1
+
+    def add(
+        self,
+        pairs: list[Pair],
+        work: Callable[[], list[Scored]],
+        workers: Workers | None,
+        pixels: int,
+    ) -> None:
+        """Begin to measure pairs together; without workers it is done at once."""
+        future = workers.submit(work, self._stop) if workers else _done(work())
+        # One more than there are workers, so that none waits for the next.
+        self._most = workers.count + 1 if workers else self._most
+        self._begun.append((pairs, future, pixels))
+
+    def ready(self) -> Iterator[tuple[Pair, Scored]]:
+        """Results that are there, and those that must come before more pairs may be begun."""
+        while self._begun and (self._full or self._begun[0][1].done()):
+            yield from self._next()
+
+    @property
+    def _full(self) -> bool:
+        pixels = sum(pixels for *_, pixels in self._begun)
+        many = len(self._begun) > 1 and pixels > AHEAD_PIXELS
+        return self._in_turn or many or len(self._begun) > self._most
+
+    def rest(self) -> Iterator[tuple[Pair, Scored]]:
+        """All results that are still to come."""
+        while self._begun:
+            yield from self._next()
+
+    def _next(self) -> Iterator[tuple[Pair, Scored]]:
+        pairs, future, _ = self._begun.popleft()
+        yield from zip(pairs, future.result(), strict=True)
+
+    def wait(self) -> None:
+        """Until all that has begun is done."""
+        wait([future for _, future, _ in self._begun])
+
+    def give_up(self) -> None:
+        """Nobody wants what has not come yet."""
+        self._stop.set()
+        for _, future, _ in self._begun:
+            future.cancel()
+        self.wait()
+
+
 class Scorer:
     """Scores pairs; loads torch and the network when first needed.
 
     `options_of` gives the options of pairs that have their own. `one_reference` says that all pairs
-    have the same reference, which then is computed once.
+    have the same reference, which then is computed once. `workers` is how many threads compute on
+    the CPU; by default as many as there are cores for this process.
     """
 
     def __init__(
@@ -102,8 +161,13 @@ class Scorer:
         options_of: Callable[[Pair], Options] | None = None,
         *,
         one_reference: bool = False,
+        workers: int | None = None,
     ) -> None:
+        if workers is not None and workers < 1:
+            raise PerceptError(f"--workers {workers}: give 1 or more")
         self.options = options
+        self._workers = workers
+        self._known = False
         self._options_of = options_of or (lambda _: options)
         self._one_reference = one_reference
         self._meters: dict[int, Meter] = {}
@@ -114,7 +178,8 @@ class Scorer:
         A pair that cannot be compared gives a result with an error. PerceptError means that no
         pair can: the device is not there, or the weights cannot be loaded.
         """
-        waiting: deque[tuple[Pair, Future[_Begun]]] = deque()
+        decoding: deque[tuple[Pair, Future[_Begun]]] = deque()
+        measuring = _Measuring(in_turn=not ahead)
         # Until a size is known, one pair is read ahead; then the largest of the last ones counts.
         limit, here, held = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
         pool = ThreadPoolExecutor(os.cpu_count())
@@ -122,17 +187,19 @@ class Scorer:
             for pair in pairs:
                 begun = here.quickly(partial(self._unchanged, pair))
                 future = _done(begun) if begun else self._submitted(pool, pair)
-                waiting.append((pair, future))
-                while len(waiting) > limit:
-                    answers = self._next(waiting, held)
+                decoding.append((pair, future))
+                while len(decoding) > limit:
+                    count = self._hand_on(decoding, held, measuring)
                     # What is measured together comes off at once, and so many are to follow.
-                    ready = ahead and ahead + len(answers) - 1
-                    limit = min(ready, AHEAD_PIXELS // max(*held, 1))
-                    yield from answers
-            while waiting:
-                yield from self._next(waiting, held)
+                    limit = min(ahead and ahead + count - 1, AHEAD_PIXELS // max(*held, 1))
+                    yield from measuring.ready()
+            while decoding:
+                self._hand_on(decoding, held, measuring)
+                yield from measuring.ready()
+            yield from measuring.rest()
         finally:
             pool.shutdown(cancel_futures=True)
+            measuring.give_up()
 
     def _submitted(self, pool: ThreadPoolExecutor, pair: Pair) -> Future[_Begun]:
         try:
@@ -140,24 +207,34 @@ class Scorer:
         except RuntimeError:  # The system has no more threads.
             return _done(self._begin(pair))
 
-    def _next(
-        self, waiting: deque[tuple[Pair, Future[_Begun]]], held: deque[int]
-    ) -> list[tuple[Pair, Scored]]:
-        """The next pair's result, and those of pairs that are ready to be measured with it."""
-        pair, future = waiting.popleft()
+    def _hand_on(
+        self,
+        decoding: deque[tuple[Pair, Future[_Begun]]],
+        held: deque[int],
+        measuring: _Measuring,
+    ) -> int:
+        """Let the next pair be measured, with those that are ready to be measured with it."""
+        pair, future = decoding.popleft()
         first = future.result()
         group, pixels = [(pair, first)], _pixels(first.result)
+        workers = None
         if first.views:
-            together = self._meter(first.options).together
-            while waiting and pixels < together and waiting[0][1].done():
-                begun = waiting[0][1].result()
+            meter = self._meter(first.options)
+            workers = meter.workers
+            while decoding and pixels < meter.together and decoding[0][1].done():
+                begun = decoding[0][1].result()
                 if begun.options is not first.options or begun.frames:
                     break
-                group.append((waiting.popleft()[0], begun))
+                group.append((decoding.popleft()[0], begun))
                 pixels += _pixels(begun.result)
         held.extend(begun.held for _, begun in group)
-        results = self._finish([begun for _, begun in group], first.options)
-        return list(zip((pair for pair, _ in group), results, strict=True))
+        pairs = [pair for pair, _ in group]
+        work = partial(self._finish, [begun for _, begun in group], first.options)
+        measuring.add(pairs, work, workers, max(begun.held for _, begun in group))
+        if self._one_reference and first.views and not self._known:
+            measuring.wait()  # All that follow use what this one has found of the reference.
+            self._known = True
+        return len(group)
 
     def compare(self, reference: Source, candidate: Source) -> Scored:
         """Score two images; PerceptError if they cannot be compared."""
@@ -202,7 +279,9 @@ class Scorer:
         if id(options) not in self._meters:
             from percept_cli.scoring.meter import Meter
 
-            self._meters[id(options)] = Meter(options, one_reference=self._one_reference)
+            self._meters[id(options)] = Meter(
+                options, one_reference=self._one_reference, workers=self._workers
+            )
         return self._meters[id(options)]
 
     def _begin(self, pair: Pair) -> _Begun:
@@ -358,9 +437,9 @@ def _pixels(result: Result) -> int:
     return (result.width or 0) * (result.height or 0)
 
 
-def _done(begun: _Begun) -> Future[_Begun]:
-    future: Future[_Begun] = Future()
-    future.set_result(begun)
+def _done(outcome: T) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(outcome)
     return future
 
 

@@ -6,7 +6,9 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
 from PIL import Image
@@ -77,13 +79,34 @@ def load_equal(reference: Path, candidate: Path, options: Options) -> Loaded | N
     return _equal(_File.of(reference, most), _File.of(candidate, most), options)
 
 
-def load(reference: Source, candidate: Source, options: Options) -> Loaded:
-    """Read two images; PerceptError names the one that cannot be used and says why."""
+class Known:
+    """The decoded reference of many candidates, so that it is decoded once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._content: bytes | None = None
+        self._picture: Picture | None = None
+
+    def picture(self, content: bytes, decode: Callable[[], Picture]) -> Picture:
+        """What decoding gives, or gave for a file of the same content."""
+        with self._lock:
+            if self._picture is None or self._content != content:
+                self._content, self._picture = content, decode()
+            return self._picture
+
+
+def load(
+    reference: Source, candidate: Source, options: Options, known: Known | None = None
+) -> Loaded:
+    """Read two images; PerceptError names the one that cannot be used and says why.
+
+    A still reference is taken from what is `known`.
+    """
     left, right = (_File.of(source, options.max_bytes) for source in (reference, candidate))
     if equal := _equal(left, right, options):
         return equal
     name = right.name if right else "candidate"
-    before = _Images(left or reference, "reference", options)
+    before = _Images(left or reference, "reference", options, known)
     after = _Images(right or candidate, "candidate", options)
     left = right = None  # Their bytes are needed no longer than the images.
     held = max(math.prod(images.size) for images in (before, after))
@@ -238,13 +261,16 @@ class _File:
 class _Images:
     """The frames of one image, each decoded when it is taken."""
 
-    def __init__(self, source: Source | _File, role: str, options: Options) -> None:
+    def __init__(
+        self, source: Source | _File, role: str, options: Options, known: Known | None = None
+    ) -> None:
         self._name, self._most = role, options.max_pixels
+        self._known, self._content = known, b""
         self._image: Image.Image | None = None
         self._array: NDArray[Any] | None = None
         self.count = 1
         if isinstance(source, _File):
-            self._name = source.name
+            self._name, self._content = source.name, source.content
             self._image = files.opened(source.content, source.name, options.max_pixels)
             self.count = files.frames_of(self._image, source.name)
         elif isinstance(source, Image.Image):
@@ -263,7 +289,8 @@ class _Images:
             assert self._array is not None
             return images.from_array(self._array, self._name, self._most)
         if self.count == 1:
-            return images.decoded(image, self._name)
+            decode = partial(images.decoded, image, self._name)
+            return self._known.picture(self._content, decode) if self._known else decode()
         name = f"{self._name}: frame {number}"
         files.seek(image, number, name, self._most)
         return images.decoded(image, name)

@@ -19,7 +19,7 @@ from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair
 from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings, Status
 from percept_cli.scoring.jnd import jnd_of
-from percept_cli.scoring.load import Frame, Loaded, View, load, load_equal, undecoded
+from percept_cli.scoring.load import Frame, Known, Loaded, View, load, load_equal, undecoded
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
@@ -170,6 +170,7 @@ class Scorer:
         self._known = False
         self._options_of = options_of or (lambda _: options)
         self._one_reference = one_reference
+        self._reference = Known() if one_reference else None
         self._meters: dict[int, Meter] = {}
 
     def score(self, pairs: Iterable[Pair], ahead: int = AHEAD) -> Iterator[tuple[Pair, Scored]]:
@@ -332,7 +333,7 @@ class Scorer:
     def _loaded(
         self, reference: Source, candidate: Source, result: Result, options: Options
     ) -> _Begun:
-        return self._of(load(reference, candidate, options), result, options)
+        return self._of(load(reference, candidate, options, self._reference), result, options)
 
     def _of(self, loaded: Loaded, result: Result, options: Options) -> _Begun:
         if loaded.count > 1:

@@ -16,8 +16,10 @@ from rounding import near
 
 import percept_cli
 from percept_cli.errors import OutOfMemory, PerceptError
+from percept_cli.inputs import images as inputs_images
 from percept_cli.inputs.images import Pixels
 from percept_cli.inputs.pairs import Pair, pairs_of
+from percept_cli.network.differences import Memory
 from percept_cli.scoring import score
 from percept_cli.scoring.meter import Meter
 from percept_cli.scoring.options import Options
@@ -263,3 +265,31 @@ def test_pairs_that_are_ready_are_measured_together(monkeypatch: pytest.MonkeyPa
     counts = [scorer._hand_on(waiting, deque(), measuring) for _ in range(2)]
     assert len(list(measuring.rest())) == 5 and counts == groups == [3, 2]
     assert len(waiting) == 2 and not waiting[0][1].done()
+
+
+def test_one_reference_is_decoded_and_computed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (9, 200, 160, 3), np.uint8)
+    files = [tmp_path / f"{number}.png" for number in range(len(images))]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image).save(file)
+    decoded, computed = list[str](), list[tuple[str, int]]()
+    decode, recall = inputs_images.decoded, Memory.recall
+
+    def recalled(self: Memory, layer: str, top: int, compute: Any) -> Any:
+        return recall(self, layer, top, lambda: (computed.append((layer, top)), compute())[1])
+
+    monkeypatch.setattr(
+        inputs_images, "decoded", lambda *args: decoded.append(args[1]) or decode(*args)
+    )
+    monkeypatch.setattr(Memory, "recall", recalled)
+    pairs = [Pair(files[0], file, "") for file in files[1:]]
+    scorer = Scorer(Options(), one_reference=True, workers=3)
+    results = [scored.result for _, scored in scorer.score(pairs)]
+    assert sorted(decoded) == [str(file) for file in files]
+    assert computed and len(set(computed)) == len(computed)
+    # With one reference it is always the base, else whichever comes first.
+    alone = [percept_cli.compare(files[0], file).total for file in files[1:]]
+    assert [result.total for result in results] == pytest.approx(alone, rel=1e-5)

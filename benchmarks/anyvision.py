@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["lpips_vgg", "models"]
+__all__ = ["lpips_of", "models"]
 
 OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -32,10 +32,10 @@ except RuntimeError as error:
     from torchvision import models
 
 
-def lpips_vgg() -> Any:
-    """lpips (`pip install lpips`) with net='vgg'; its weights are random, which costs no time."""
+def lpips_of(net: str) -> Any:
+    """lpips (`pip install lpips`) with that network; its weights are random: that costs no time."""
     import lpips
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()
+        return lpips.LPIPS(net=net, pnet_rand=True, verbose=False).eval()

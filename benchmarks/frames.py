@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from anyvision import lpips_vgg, models
+from anyvision import lpips_of, models
 from measuring import machine, medians, table
 from photographs import SOURCES
 from PIL import Image
@@ -90,7 +90,7 @@ def compared(
 
 
 def main() -> None:
-    model, network = lpips_vgg(), models.vgg19().features[:CONV4_1].eval()
+    model, network = lpips_of("vgg"), models.vgg19().features[:CONV4_1].eval()
     fp32, bf16 = Meter(Options()), Meter(Options(precision="bf16"))
     large, small = photograph(1920, 1080), photograph(256, 256)
     local, everywhere, little = (large, edited(large)), (large, noisy(large)), (small, noisy(small))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from anyvision import lpips_vgg
+from anyvision import lpips_of
 from measuring import machine, medians, table
 from photographs import write_pairs
 from PIL import Image
@@ -63,7 +63,7 @@ def run_lpips(model: torch.nn.Module, pairs: list[Pair]) -> None:
 
 
 def main() -> None:
-    model = lpips_vgg()
+    model = lpips_of("vgg")
     with tempfile.TemporaryDirectory() as folder:
         pairs, _ = pairs_of(*write_pairs(Path(folder), COUNT))
         images = torch.cat([tensor(p) for pair in pairs for p in (pair.reference, pair.candidate)])

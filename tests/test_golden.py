@@ -18,7 +18,6 @@ from rounding import near
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("distance", GOLDEN)
 def test_scores_are_golden(distance: str, percept: Run, tmp_path: Path) -> None:
     expected = {f"{folder}/{name}": scores for folder, name, scores in named(GOLDEN[distance])}

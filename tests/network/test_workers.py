@@ -21,7 +21,7 @@ from percept_cli.network.workers import StoppedError, Workers, available, share,
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scored, Scorer
 
-COUNTS = (1, 2, 3, 8)
+COUNTS = (1, 3)
 
 
 def pairs() -> list[Pair]:
@@ -29,7 +29,7 @@ def pairs() -> list[Pair]:
     return [
         Pair(SAMPLES / "references" / f"{file.stem}.png", file, file.name)
         for folder in folders
-        for file in sorted(folder.iterdir())[:2]
+        for file in sorted(folder.iterdir())[:1]
     ]
 
 
@@ -48,18 +48,18 @@ def found(scored: Scored) -> object:
     ],
 )
 def test_no_bit_depends_on_how_many_there_are(options: Options) -> None:
-    every = [
+    alone, shared = (
         [found(scored) for _, scored in Scorer(options, workers=count).score(pairs())]
         for count in COUNTS
-    ]
-    assert every[0] == every[1] == every[2] == every[3]
+    )
+    assert alone == shared
 
 
 def test_one_large_pair_is_the_same_shared_or_alone() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 256, (2, 700, 500, 3), np.uint8)
-    results = [percept_cli.compare(one, other, workers=count) for count in COUNTS]
-    assert results[0] == results[1] == results[2] == results[3]
+    alone, shared = (percept_cli.compare(one, other, workers=count) for count in COUNTS)
+    assert alone == shared
 
 
 def test_several_work_on_one_pair() -> None:

@@ -42,10 +42,11 @@ SNAPSHOTS = 40
 BUSY = "while True: pass"
 SCORE = """
 import sys
+from pathlib import Path
 from percept_cli.inputs.pairs import pairs_of
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
-pairs = pairs_of(*sys.argv[1:3])[0]
+pairs = pairs_of(*map(Path, sys.argv[1:3]))[0]
 scorer = Scorer(Options())
 list(scorer.score(pairs[:1]))
 print(flush=True)

@@ -147,6 +147,13 @@ class Result:
         return cls(**kept)
 
     @property
+    def size(self) -> float | None:
+        """How different it is, to find the worst: as visible, or its peak, or its total."""
+        if self.jnd:
+            return self.jnd.value
+        return self.total if self.peak is None else self.peak
+
+    @property
     def name(self) -> str:
         """The pair's name for people: its candidate's path, or its reference's."""
         return self.candidate or self.reference or "?"

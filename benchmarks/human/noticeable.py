@@ -48,8 +48,8 @@ def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
     jnds = values / mean
     sides = rated.difference
     lines = [
-        f"{word}, from {least:g} on: of {int(found.sum())} pairs nobody noticed "
-        f"{int((sides[found] == 0).sum())}, everybody {int((sides[found] == 1).sum())}."
+        f"{word}, from {least:g} on: of {int(found.sum())} pairs {int((sides[found] == 0).sum())} "
+        f"are below the experimenters' range, {int((sides[found] == 1).sum())} above it."
         for (least, _), (most, word) in zip(((0.0, ""), *WORDS), WORDS, strict=False)
         if (found := (jnds >= least) & (jnds < most)).any()
     ]

@@ -111,9 +111,9 @@ def all_scores(sets: Sequence[Rated], kept: Path) -> Scores:
         for rated in sets
         for places in rated.per_reference()
     ]
-    for made, one in ((other_scores, "PSNR"), (percept_scores, PEAK)):
+    for made, names in ((other_scores, metrics()), (percept_scores, [PEAK])):
         wanted = [
-            (reference, [path for path in paths if path.name not in scores.get(one, {})])
+            (reference, [p for p in paths if any(p.name not in scores.get(n, {}) for n in names)])
             for reference, paths in groups
         ]
         with ProcessPoolExecutor(os.cpu_count(), initializer=_alone) as pool:

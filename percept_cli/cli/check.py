@@ -19,7 +19,7 @@ from percept_cli.cli.sources import checked_source, refuse_inputs
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
-from percept_cli.gate.rules import KEYS, Rules
+from percept_cli.gate.rules import KEYS, Rules, by_jnd
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.results import Settings
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS
@@ -126,9 +126,9 @@ def rules_of(context: typer.Context) -> Rules:
     weights = shared.layer_weights(params["layer_weight"], params["layers"], context)
     base["layer-weight"] = weights
     base["ignore"] = tuple(params["ignore"])
-    if base["jnd"] is not None and shared.is_default(context, "preset"):
-        base["preset"] = "quality"
     fixed = {key for key in base if shared.is_set(context, key.replace("-", "_"))}
+    if base["jnd"] is not None and shared.is_default(context, "preset"):
+        base |= {key: value for key, value in by_jnd(base).items() if key not in fixed}
     return Rules(base, context.obj.images, context.obj.file, fixed)
 
 

@@ -48,8 +48,10 @@ class Destination:
         self._limit = limit
         self._form = form or ("jsonl" if live else "table")
         self._sort = sort or ("total" if self._form == "table" else None)
-        if self._sort not in (None, "path", "total", "peak", *layers):
-            raise PerceptError(f"cannot sort by {sort!r}: give path, total, peak or a chosen layer")
+        if self._sort not in (None, "path", "total", "peak", "jnd", *layers):
+            raise PerceptError(
+                f"cannot sort by {sort!r}: give path, total, peak, jnd or a chosen layer"
+            )
         if live and (self._form not in STREAMING or self._sort):
             raise PerceptError("--pairs - answers each line at once: use jsonl or csv, unsorted")
         if self._output:
@@ -119,6 +121,7 @@ class Destination:
     def _rank(self, result: Result) -> float:
         """Small for what is shown first: the largest scores, and pairs without one at the end."""
         scores = {"total": result.total, "peak": result.peak, **result.layers}
+        scores["jnd"] = result.jnd.value if result.jnd else None
         score = scores.get(self._sort or "")
         return float("inf") if score is None else -score
 

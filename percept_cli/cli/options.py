@@ -252,7 +252,7 @@ Output = Annotated[
 Sort = Annotated[
     str | None,
     typer.Option(
-        help="path, or largest first: total, peak, or a layer.",
+        help="path, or largest first: total, peak, jnd, or a layer.",
         rich_help_panel=RESULTS,
         show_default="total in a table, else path",
     ),

@@ -65,11 +65,11 @@ def verdict(summary: Summary, failing: int, *, broken: bool = False, part: bool 
 def _rank(result: Result) -> tuple[int, float]:
     """Small for the variant that counts: one that passes, else one in error, else the nearest."""
     if result.status in PASSES:
-        return 0, result.peak or result.total or 0.0
+        return 0, result.size or 0.0
     if result.status == "error":
         return 1, 0.0
     if result.total is not None:
-        return 2, result.peak if result.peak is not None else result.total
+        return 2, result.size or 0.0
     return 3, 0.0
 
 

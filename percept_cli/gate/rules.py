@@ -10,7 +10,7 @@ from typing import Any
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import matches
-from percept_cli.gate.thresholds import thresholds_of
+from percept_cli.gate.thresholds import NAMED, thresholds_of
 from percept_cli.inputs.configuration import check_type
 from percept_cli.inputs.ignore import beside
 from percept_cli.network.layers import chosen
@@ -113,10 +113,14 @@ def _made(
     file: Path | None,
     fixed: Collection[str],
 ) -> Recipe:
+    if overrides.get("jnd") is not None and "preset" not in {*overrides, *fixed}:
+        overrides = {**by_jnd(base), **overrides}
     merged = {**base, **overrides}
     if "preset" in overrides:
         # Another preset brings its own choices, but for those made beside it.
-        merged |= {key: overrides.get(key) for key in (*MEASURED, "jnd") if key not in fixed}
+        merged |= {key: overrides.get(key) for key in MEASURED if key not in fixed}
+        if overrides["preset"] != base["preset"]:
+            merged["jnd"] = overrides.get("jnd")
     if {"preset", "layers"} & overrides.keys():
         # What the run says of other layers does not hold here.
         for key in {"layer-weight", "layer-threshold"} - overrides.keys() - set(fixed):
@@ -131,6 +135,15 @@ def _made(
     named["layer_weights"] = named.pop("layer_weight", None)
     options = Options.of(**named)
     return Recipe(options, thresholds_of(options, **thresholds), overrides)
+
+
+def by_jnd(base: Mapping[str, Any]) -> dict[str, Any]:
+    """What judging by just noticeable differences chooses, where nothing else was said.
+
+    A peak threshold with a name is of another preset.
+    """
+    named = base.get("peak-threshold") in NAMED
+    return {"preset": "quality"} | ({"peak-threshold": None} if named else {})
 
 
 def _checked(tables: Any, file: Path | None) -> dict[str, dict[str, Any]]:

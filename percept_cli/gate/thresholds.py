@@ -29,9 +29,10 @@ def thresholds_of(
     text = str(peak) if peak is not None else "normal" if _is_named(options) else None
     if text is None and total is None and jnd is None and not layers:
         other = "" if options.is_preset else " with other choices of layers, distance or the like"
+        by_jnd = "--jnd, " if options.is_preset and options.preset == "quality" else ""
         raise PerceptError(
             f"no threshold: normal is measured for the preset rendering alone, not for "
-            f"{options.preset}{other}: give "
+            f"{options.preset}{other}: give {by_jnd}"
             "--peak-threshold or --threshold a number ('percept calibrate' proposes one)"
         )
     found = Thresholds(

@@ -62,13 +62,10 @@ def _passes(result: Result) -> bool:
 
 
 def _worst(results: Sequence[Result]) -> list[Result]:
-    """What has no number first, then the largest peaks."""
-
-    def rank(result: Result) -> float:
-        value = result.peak if result.peak is not None else result.total
-        return float("-inf") if value is None else -value
-
-    return sorted(results, key=rank)
+    """What has no number first, then what differs most."""
+    return sorted(
+        results, key=lambda result: float("-inf") if result.size is None else -result.size
+    )
 
 
 def _why(result: Result) -> str:

@@ -84,7 +84,8 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
             cells += [Text(result.status, style="bold yellow"), *[""] * (len(numbers) - 1)]
         else:
             cells += [figure(result.total), figure(result.peak)]
-            cells += [f"{result.jnd.value:.2f}" if result.jnd else ""] * len(jnd)
+            words = f"{result.jnd.value:.2f} {result.jnd.words}" if result.jnd else ""
+            cells += [words] * len(jnd)
             size = f"{result.width}x{result.height}"
             cells += [_place(result), *_layer_cells(result), size] if layers else [_worst(result)]
         if has_notes:

@@ -26,7 +26,7 @@ SURE = 2.37
 """Standard deviations on either side that hold 95 % of further photographs: Student's t of nine
 degrees of freedom, times the root of 1 + 1/10."""
 
-SCALE = "the scale of compressed photographs (KonJND-1k)"
+SCALE = "the scale of compressed photographs (KonJND-1k), a guess for others"
 """Where all of this comes from."""
 
 WORDS = ((0.7, "not visible"), (1.35, "just visible"), (3.0, "plain"), (math.inf, "strong"))

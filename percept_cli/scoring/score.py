@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from heapq import nlargest
 from pathlib import Path
-from threading import Event
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
@@ -20,25 +19,20 @@ from percept_cli.inputs.pairs import Pair
 from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings, Status
 from percept_cli.scoring.jnd import jnd_of
 from percept_cli.scoring.load import Frame, Known, Loaded, View, load, load_equal, undecoded
+from percept_cli.scoring.measuring import AHEAD_PIXELS, Measuring, done
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
     from percept_cli.inputs.images import Pixels
-    from percept_cli.network.workers import Workers
     from percept_cli.scoring.cells import Grid
     from percept_cli.scoring.load import Source
     from percept_cli.scoring.meter import Measurement, Meter
-
-T = TypeVar("T")
 
 AHEAD = 2 * (os.cpu_count() or 1)
 """Pairs decoded before they are measured: enough to keep the network busy, few enough to hold."""
 
 MOST_FRAMES = 20
 """Most frames of one animation that a result tells of."""
-
-AHEAD_PIXELS = 64_000_000
-"""Most pixels, of the larger image of each pair, decoded ahead."""
 
 
 NOT_FINITE = "features too large for their numbers: leave out --raw, or use sound weights"
@@ -93,60 +87,6 @@ class _Here:
         return outcome
 
 
-class _Measuring:
-    """Pairs that are being measured, several at once, whose results come in order."""
-
-    def __init__(self, *, in_turn: bool) -> None:
-        self._in_turn = in_turn
-        self._stop = Event()
-        self._begun: deque[tuple[list[Pair], Future[list[Scored]], int]] = deque()
-        self._most = 1
-
-    def add(
-        self,
-        pairs: list[Pair],
-        work: Callable[[], list[Scored]],
-        workers: Workers | None,
-        pixels: int,
-    ) -> None:
-        """Begin to measure pairs together; without workers it is done at once."""
-        future = workers.submit(work, self._stop) if workers else _done(work())
-        # One more than there are workers, so that none waits for the next.
-        self._most = workers.count + 1 if workers else self._most
-        self._begun.append((pairs, future, pixels))
-
-    def ready(self) -> Iterator[tuple[Pair, Scored]]:
-        """Results that are there, and those that must come before more pairs may be begun."""
-        while self._begun and (self._full or self._begun[0][1].done()):
-            yield from self._next()
-
-    @property
-    def _full(self) -> bool:
-        pixels = sum(pixels for *_, pixels in self._begun)
-        many = len(self._begun) > 1 and pixels > AHEAD_PIXELS
-        return self._in_turn or many or len(self._begun) > self._most
-
-    def rest(self) -> Iterator[tuple[Pair, Scored]]:
-        """All results that are still to come."""
-        while self._begun:
-            yield from self._next()
-
-    def _next(self) -> Iterator[tuple[Pair, Scored]]:
-        pairs, future, _ = self._begun.popleft()
-        yield from zip(pairs, future.result(), strict=True)
-
-    def wait(self) -> None:
-        """Until all that has begun is done."""
-        wait([future for _, future, _ in self._begun])
-
-    def give_up(self) -> None:
-        """Nobody wants what has not come yet."""
-        self._stop.set()
-        for _, future, _ in self._begun:
-            future.cancel()
-        self.wait()
-
-
 class Scorer:
     """Scores pairs; loads torch and the network when first needed.
 
@@ -180,14 +120,14 @@ class Scorer:
         pair can: the device is not there, or the weights cannot be loaded.
         """
         decoding: deque[tuple[Pair, Future[_Begun]]] = deque()
-        measuring = _Measuring(in_turn=not ahead)
+        measuring = Measuring(in_turn=not ahead)
         # Until a size is known, one pair is read ahead; then the largest of the last ones counts.
         limit, here, held = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             for pair in pairs:
                 begun = here.quickly(partial(self._unchanged, pair))
-                future = _done(begun) if begun else self._submitted(pool, pair)
+                future = done(begun) if begun else self._submitted(pool, pair)
                 decoding.append((pair, future))
                 while len(decoding) > limit:
                     count = self._hand_on(decoding, held, measuring)
@@ -206,13 +146,13 @@ class Scorer:
         try:
             return pool.submit(self._begin, pair)
         except RuntimeError:  # The system has no more threads.
-            return _done(self._begin(pair))
+            return done(self._begin(pair))
 
     def _hand_on(
         self,
         decoding: deque[tuple[Pair, Future[_Begun]]],
         held: deque[int],
-        measuring: _Measuring,
+        measuring: Measuring,
     ) -> int:
         """Let the next pair be measured, with those that are ready to be measured with it."""
         pair, future = decoding.popleft()
@@ -438,12 +378,6 @@ def _pixels(result: Result) -> int:
     return (result.width or 0) * (result.height or 0)
 
 
-def _done(outcome: T) -> Future[T]:
-    future: Future[T] = Future()
-    future.set_result(outcome)
-    return future
-
-
 def _without_difference(result: Result, status: Status, options: Options) -> Result:
     layers = dict.fromkeys(options.layers, 0.0)
     least = 0.0 if options.has_map else None
@@ -452,11 +386,7 @@ def _without_difference(result: Result, status: Status, options: Options) -> Res
 
 
 def _size(scored: Scored) -> float:
-    """How different a view or frame is, to find the worst: as visible, or its peak, or total."""
-    result = scored.result
-    if result.jnd:
-        return result.jnd.value
-    return (result.total if result.peak is None else result.peak) or 0.0
+    return scored.result.size or 0.0
 
 
 def _frame_result(result: Result) -> FrameResult:

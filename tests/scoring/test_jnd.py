@@ -110,3 +110,28 @@ def test_every_output_has_it(percept: Run, tmp_path: Path) -> None:
     )
     found = [float(row[f"jnd{end}"]) for end in ("", "_low", "_high")]
     assert [*found, row["jnd_words"], row["jnd_scale"]] == list(jnd.values())
+
+
+def test_jnd_goes_with_what_else_is_configured(percept: Run, tmp_path: Path) -> None:
+    folders = SAMPLES / "references", SAMPLES / "jpeg-2"
+    for rules, flags in (
+        ('peak-threshold = "normal"\n', ["--jnd=50"]),
+        ('[images."coffee*"]\npreset = "photo"\nthreshold = 9\n', ["--jnd=50"]),
+        ('peak-threshold = 9\n[images."coffee*"]\njnd = 50\n', []),
+    ):
+        (tmp_path / "percept.toml").write_text(rules)
+        done = percept("check", *folders, *flags, "--json=found.json")
+        assert done.returncode == 0, (rules, done.stderr)
+        pairs = json.loads((tmp_path / "found.json").read_text())["pairs"]
+        judged = {Path(p["candidate"]).stem: p["thresholds"]["jnd"] for p in pairs}
+        assert judged["coffee"] == (None if "photo" in rules else 50)
+        assert judged["chelsea"] == (50 if flags else None)
+    (tmp_path / "percept.toml").write_text('preset = "quality"\n')
+    assert "give --jnd, --peak-threshold or" in percept("check", *folders).stderr
+
+
+def test_results_are_sorted_by_it(percept: Run) -> None:
+    folders = SAMPLES / "references", SAMPLES / "jpeg-2"
+    done = percept("compare", *folders, "--preset=quality", "--format=csv", "--sort=jnd")
+    found = [float(row["jnd"]) for row in csv.DictReader(done.stdout.splitlines())]
+    assert len(found) == 5 and found == sorted(found, reverse=True)

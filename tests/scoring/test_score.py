@@ -21,9 +21,10 @@ from percept_cli.inputs.images import Pixels
 from percept_cli.inputs.pairs import Pair, pairs_of
 from percept_cli.network.differences import Memory
 from percept_cli.scoring import score
+from percept_cli.scoring.measuring import Measuring
 from percept_cli.scoring.meter import Meter
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.score import Scorer, _Measuring
+from percept_cli.scoring.score import Scorer
 
 REFERENCE, CANDIDATE = SAMPLES / "references/coffee.png", SAMPLES / "jpeg-3/coffee.jpg"
 
@@ -262,7 +263,7 @@ def test_pairs_that_are_ready_are_measured_together(monkeypatch: pytest.MonkeyPa
         if ready:
             future.set_result(begun)
         waiting.append((pair, future))
-    measuring = _Measuring(in_turn=False)
+    measuring = Measuring(in_turn=False)
     counts = [scorer._hand_on(waiting, deque(), measuring) for _ in range(2)]
     assert len(list(measuring.rest())) == 5 and counts == groups == [3, 2]
     assert len(waiting) == 2 and not waiting[0][1].done()

@@ -63,7 +63,8 @@ function current() {
   if (frame < 0) return pair;
   const one = pair.frames[frame];
   const { reference, candidate, overlay } = pair.pictures.frames[frame];
-  return { ...pair, ...one, pictures: { reference, candidate, overlay } };
+  const shown = { ...pair, ...one, pictures: { reference, candidate, overlay } };
+  return one.number === pair.frame ? shown : { ...shown, jnd: null, visibility: null };
 }
 
 /* The list. */

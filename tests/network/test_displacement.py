@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from percept_cli.network import displacement
-from percept_cli.network.displacement import BLUR, CLEARLY, SURROUNDINGS, put_back
+from percept_cli.network.displacement import BLUR, CLEARLY, SURROUNDINGS, _nearest_first, put_back
 
 RANDOM = np.random.default_rng(0)
 
@@ -88,3 +88,9 @@ def test_of_equals_the_nearest_is_taken() -> None:
     other = base.copy()
     other[:, 20] = 0  # A line in the middle of nothing: no shift makes it look more alike.
     assert np.array_equal(put_back(base, other, 1)[:, 20], other[:, 20])
+
+
+def test_the_nearest_displacement_is_tried_first() -> None:
+    shifts = _nearest_first(2)
+    far = [down**2 + right**2 for down, right in shifts]
+    assert shifts[0] == (0, 0) and len(set(shifts)) == 25 and far == sorted(far)

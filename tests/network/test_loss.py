@@ -708,3 +708,17 @@ def test_loss_and_gradient_are_those_of_plain_torchvision() -> None:
         errors.append(apart(start.grad, precise.grad / std))
     # Sums of as many products, which Winograd's filters enlarge the rounding of.
     assert errors[0] < winograd_growth() * errors[1] < through("conv4_1")
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
+def test_a_value_may_leave_its_range_by_a_thousandth_of_it(bounds: tuple[float, float]) -> None:
+    low, high = bounds
+    loss = PerceptualLoss(("conv1_1",), input_range=bounds)
+    target = torch.full((1, 3, 8, 8), (low + high) / 2)
+    for outside, refused in ((0.0009, False), (0.0011, True)):
+        image = torch.full_like(target, high + outside * (high - low))
+        if refused:
+            with pytest.raises(PerceptError, match="outside"):
+                loss(image, target)
+        else:
+            assert loss(image, target).isfinite()

@@ -173,3 +173,10 @@ def test_what_shrinking_makes_equal_is_not_identical() -> None:
     assert (found.status, found.total) == ("compared", 0.0)
     assert "resized from 600x600 to 256x256" in found.notes[0]
     assert percept_cli.compare(reference, reference.copy(), preset="quality").status == "identical"
+
+
+def test_only_the_image_that_was_resized_is_said_to_be() -> None:
+    rng = np.random.default_rng(0)
+    large, small = (rng.integers(0, 256, (side, 40, 3), np.uint8) for side in (60, 30))
+    found = percept_cli.compare(large, small, layers=("conv1_1",))
+    assert found.notes == ("candidate resized from 40x30 to 40x60",)

@@ -386,3 +386,11 @@ def test_the_floor_is_taken_from_the_map_and_nothing_else() -> None:
     assert 0 < with_content.sum() < with_content.size
     assert measure(large, noisy, floor=floored.floor / 2).floor == floored.floor / 2
     assert (floored.total, floored.layers) == (plain.total, plain.layers)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1.0])
+def test_a_measurement_is_finite_where_total_and_map_are(value: float) -> None:
+    fine = np.isfinite(value)
+    assert Measurement({}, value, None).finite == fine
+    assert Measurement({}, 1.0, np.full((2, 2), value)).finite == fine
+    assert Measurement({}, value, np.ones((2, 2))).finite == fine

@@ -99,3 +99,11 @@ def test_what_is_ignored_does_not_count_in_a_shrunk_picture() -> None:
     assert (
         percept_cli.compare(reference, candidate, shrink=100, ignore=("0,0,9,9",)).total or 0
     ) > 0
+
+
+@pytest.mark.parametrize("distance", ["l2", "unit", "gram", "structure"])
+def test_only_what_has_no_places_goes_without_tolerance_and_colour(distance: str) -> None:
+    rendering, other = Options.of("rendering"), Options.of("rendering", distance=distance)
+    kept = other.tolerance, other.colour
+    placed = distance in ("l2", "unit")
+    assert kept == ((rendering.tolerance, rendering.colour) if placed else (0, 0))

@@ -12,7 +12,9 @@ def main() -> None:
         from percept_cli.cli.app import run
 
         code = run()
-    except KeyboardInterrupt:  # While everything is imported.
-        code = 128 + signal.SIGINT
+    except KeyboardInterrupt as interrupt:  # Before the command, or when it is done.
+        from percept_cli.cli.interrupts import code_of
+
+        code = code_of(interrupt)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # There is nothing left to interrupt.
     sys.exit(code)

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from pathlib import Path
 
 import pytest
 from conftest import SAMPLES, Run, clean_environment
+
+from percept_cli.cli import app, main
+from percept_cli.cli.interrupts import Terminated
 
 REFERENCE = SAMPLES / "references/coffee.png"
 
@@ -209,3 +213,20 @@ def test_the_configuration_is_named_in_every_result(percept: Run, tmp_path: Path
 
 def _texts(folder: Path) -> list[str]:
     return [(folder / name).read_text() for name in ("r.json", "r.xml", "report/index.html")]
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interrupt_outside_of_the_command_has_its_own_code(
+    monkeypatch: pytest.MonkeyPatch, interrupt: type[KeyboardInterrupt], code: int
+) -> None:
+    def run() -> int:
+        raise interrupt
+
+    monkeypatch.setattr(app, "run", run)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.code == code

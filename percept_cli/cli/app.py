@@ -15,8 +15,15 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from percept_cli.cli.exits import DEFECT, INCOMPLETE, PIPE_CLOSED, USAGE_ERROR
-from percept_cli.cli.interrupts import code_of, listen
+from percept_cli.cli.exits import (
+    DEFECT,
+    INCOMPLETE,
+    INTERRUPTED,
+    PIPE_CLOSED,
+    TERMINATED,
+    USAGE_ERROR,
+)
+from percept_cli.cli.interrupts import Terminated, code_of, listen
 from percept_cli.cli.options import configured_defaults
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown
@@ -91,6 +98,8 @@ def _run() -> int:
         asked = set(sys.argv[1:2]) & set(COMMANDS)
         add_commands(CONFIGURED | asked if asked else COMMANDS)
         code = app(prog_name="percept", standalone_mode=False)
+        if code == INTERRUPTED and Terminated.raised:
+            code = TERMINATED  # To Typer the one is like the other.
         sys.stdout.flush()
     except UsageError as error:
         message: str = error.format_message()  # type: ignore[attr-defined]

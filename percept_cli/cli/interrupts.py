@@ -12,6 +12,13 @@ from percept_cli.cli.exits import INTERRUPTED, TERMINATED
 class Terminated(KeyboardInterrupt):
     """Somebody asked the process to end."""
 
+    raised = False
+    """Whether that has happened in this process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        Terminated.raised = True
+
 
 def listen() -> None:
     """Let a request to end do what Ctrl-C does; only for the main thread."""

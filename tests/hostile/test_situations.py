@@ -230,3 +230,17 @@ def test_an_interrupt_outside_of_the_command_has_its_own_code(
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended.value.code == code
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_in_any_command_has_its_own_code(number: str, code: int) -> None:
+    script = f"""
+import os, signal, sys
+from percept_cli.cli import main, merge
+signal.signal(signal.SIGINT, signal.default_int_handler)
+merge.read_saved = lambda file: os.kill(os.getpid(), signal.{number})
+sys.argv = ["percept", "merge", "r.json"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == code and "Traceback" not in done.stderr, done.stderr

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -92,17 +93,23 @@ def measured() -> tuple[Times, dict[tuple[str, int], set[str]]]:
 
 def in_annotation(spec: MutationSpec) -> bool:
     """Whether a mutant changes nothing that runs: an annotation, or what is for type checkers."""
-    inert = []
-    for node in ast.walk(ast.parse(Path(spec.module_path).read_text())):
-        inert += [getattr(node, name, None) for name in ("annotation", "returns")]
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            inert.append(node)
     place = tuple(spec.start_pos)
-    return any(
-        (node.lineno, node.col_offset) <= place <= (node.end_lineno, node.end_col_offset)
-        for node in inert
-        if node is not None
-    )
+    return any(start <= place <= end for start, end in inert(Path(spec.module_path)))
+
+
+@cache
+def inert(module: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where what never runs begins and ends, in lines and columns."""
+    nodes: list[ast.AST | None] = []
+    for node in ast.walk(ast.parse(module.read_text())):
+        nodes += [getattr(node, name, None) for name in ("annotation", "returns")]
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            nodes.append(node)
+    return [
+        ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0))
+        for node in nodes
+        if isinstance(node, ast.expr | ast.stmt)
+    ]
 
 
 def noticed(

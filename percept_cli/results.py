@@ -65,7 +65,7 @@ class Jnd:
     """How visible a difference is, in just noticeable differences."""
 
     value: float
-    """>= 0; at 1 half of the people notice it, flickering between the two images."""
+    """>= 0; 1 is taken as what half of the people notice, flickering between the two images."""
     low: float
     """Lower end of the interval that holds 95 % of photographs."""
     high: float

@@ -12,9 +12,9 @@ def main() -> None:
         from percept_cli.cli.app import run
 
         code = run()
-    except KeyboardInterrupt as interrupt:  # Before the command, or when it is done.
-        from percept_cli.cli.interrupts import code_of
+    except KeyboardInterrupt:  # Before the command, or when it is done.
+        from percept_cli.cli.interrupts import interrupted_code
 
-        code = code_of(interrupt)
+        code = interrupted_code()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # There is nothing left to interrupt.
     sys.exit(code)

@@ -20,10 +20,9 @@ from percept_cli.cli.exits import (
     INCOMPLETE,
     INTERRUPTED,
     PIPE_CLOSED,
-    TERMINATED,
     USAGE_ERROR,
 )
-from percept_cli.cli.interrupts import Terminated, code_of, listen
+from percept_cli.cli.interrupts import interrupted_code, listen
 from percept_cli.cli.options import configured_defaults
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown
@@ -98,8 +97,8 @@ def _run() -> int:
         asked = set(sys.argv[1:2]) & set(COMMANDS)
         add_commands(CONFIGURED | asked if asked else COMMANDS)
         code = app(prog_name="percept", standalone_mode=False)
-        if code == INTERRUPTED and Terminated.raised:
-            code = TERMINATED  # To Typer the one is like the other.
+        if code == INTERRUPTED:
+            code = interrupted_code()  # To Typer one signal is like the other.
         sys.stdout.flush()
     except UsageError as error:
         message: str = error.format_message()  # type: ignore[attr-defined]
@@ -110,10 +109,8 @@ def _run() -> int:
         return _failed(str(error), INCOMPLETE)
     except PerceptError as error:
         return _failed(str(error), USAGE_ERROR)
-    except typer.Abort as error:
-        return code_of(error.__cause__)
-    except KeyboardInterrupt as error:
-        return code_of(error)
+    except (typer.Abort, KeyboardInterrupt):
+        return interrupted_code()
     except (PipeClosed, BrokenPipeError):
         _drop_stdout()
         return PIPE_CLOSED

@@ -25,9 +25,9 @@ def listen() -> None:
     signal.signal(signal.SIGTERM, _terminate)
 
 
-def code_of(interrupt: BaseException | None) -> int:
-    """The exit code after that interrupt: 128 and the number of the signal, as shells have it."""
-    return TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
+def interrupted_code() -> int:
+    """The exit code after an interrupt: 128 and the number of the signal, as shells have it."""
+    return TERMINATED if Terminated.raised else INTERRUPTED
 
 
 def _terminate(*_: object) -> None:

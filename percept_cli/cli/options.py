@@ -312,8 +312,8 @@ JndThreshold = Annotated[
         "--jnd",
         envvar="PERCEPT_JND",
         metavar="JND",
-        help="Most just noticeable differences that pass: 1 is what half of the people notice. "
-        "Chooses the preset quality, unless one is named.",
+        help="Most just noticeable differences that pass: 1 is taken as what half of the people "
+        "notice. Chooses the preset quality, unless one is named.",
         rich_help_panel=JUDGE,
     ),
 ]

@@ -28,7 +28,8 @@ def report(
 ) -> None:
     """Make the report of results that are saved, to open in a browser.
 
-    It shows the images and heat maps that are still where the results name them.
+    It shows the images and heat maps that are still where the results name them, below the folders
+    that --root allows.
 
     Examples:
 

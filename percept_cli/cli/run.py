@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from percept_cli.cli.heatmaps import Heatmaps
-from percept_cli.cli.interrupts import code_of, uninterrupted
+from percept_cli.cli.interrupts import interrupted_code, uninterrupted
 from percept_cli.cli.reports import Reports
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
@@ -87,8 +87,8 @@ class Run:
             for pair, one in scored:
                 self._take(pair, one)
             self.summary.complete = True
-        except KeyboardInterrupt as interrupt:
-            self.interrupted = code_of(interrupt)
+        except KeyboardInterrupt:
+            self.interrupted = interrupted_code()
             self.talk.error("interrupted: results end here")
         except OutputError:
             raise

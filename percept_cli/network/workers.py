@@ -21,6 +21,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from percept_cli.errors import PerceptError
+
 PIECES = 4
 """Into how many parts operations go that can be cut anywhere."""
 
@@ -88,18 +90,28 @@ class _Shared:
 
 
 class Workers:
-    """So many threads, in each of which torch has one."""
+    """So many threads, or as many as the system has, in each of which torch has one.
+
+    Raises PerceptError where it has none.
+    """
 
     def __init__(self, count: int) -> None:
-        self.count = count
+        self.count = 0
         self._changed = threading.Condition()
         self._jobs: deque[Callable[[], None]] = deque()
         self._open: list[_Shared] = []
         self._idle = 0
-        before, ready = torch.get_num_threads(), threading.Barrier(count + 1)
+        before, ready = torch.get_num_threads(), threading.Semaphore(0)
         for _ in range(count):
-            threading.Thread(target=self._work, args=(ready,), daemon=True).start()
-        ready.wait()
+            try:
+                threading.Thread(target=self._work, args=(ready,), daemon=True).start()
+            except RuntimeError as error:
+                if not self.count:
+                    raise PerceptError("the system has no more threads: end some") from error
+                break
+            self.count += 1
+        for _ in range(self.count):
+            ready.acquire()
         # What a thread sets for itself is also what threads to come begin with.
         torch.set_num_threads(before)
 
@@ -145,11 +157,11 @@ class Workers:
             self._open.remove(shared)
         shared.wait()
 
-    def _work(self, ready: threading.Barrier) -> None:
+    def _work(self, ready: threading.Semaphore) -> None:
         torch.get_num_threads()  # Whoever asks first in a thread, or computes, gets the default.
         torch.set_num_threads(1)
         _here.workers = self
-        ready.wait()
+        ready.release()
         with torch.inference_mode():
             while True:
                 self._next()()

@@ -1,6 +1,6 @@
 """Distances of the preset `quality` in just noticeable differences.
 
-At 1 half of the people notice the difference when the two images flicker. Its numbers come from
+1 is taken as what half of the people notice when the two images flicker. Its numbers come from
 benchmarks/human/evaluate.py: ten photographs of KonJND-1k (Lin et al. 2022) under JPEG and BPG.
 Beyond 1 the scale goes on in proportion to the total. docs/validity.md says how far it may be
 trusted.

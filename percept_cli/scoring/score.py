@@ -107,7 +107,7 @@ class Scorer:
             raise PerceptError(f"--workers {workers}: give 1 or more")
         self.options = options
         self._workers = workers
-        self._known = False
+        self._reference_computed = False
         self._options_of = options_of or (lambda _: options)
         self._one_reference = one_reference
         self._reference = Known() if one_reference else None
@@ -172,9 +172,9 @@ class Scorer:
         pairs = [pair for pair, _ in group]
         work = partial(self._finish, [begun for _, begun in group], first.options)
         measuring.add(pairs, work, workers, max(begun.held for _, begun in group))
-        if self._one_reference and first.views and not self._known:
+        if self._one_reference and first.views and not self._reference_computed:
             measuring.wait()  # All that follow use what this one has found of the reference.
-            self._known = True
+            self._reference_computed = True
         return len(group)
 
     def compare(self, reference: Source, candidate: Source) -> Scored:

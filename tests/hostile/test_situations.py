@@ -223,6 +223,7 @@ def test_an_interrupt_outside_of_the_command_has_its_own_code(
         raise interrupt
 
     monkeypatch.setattr(app, "run", run)
+    monkeypatch.setattr(Terminated, "raised", False)
     before = signal.getsignal(signal.SIGINT)
     try:
         with pytest.raises(SystemExit) as ended:

@@ -16,6 +16,7 @@ import torch
 from conftest import SAMPLES, Run, clean_environment
 
 import percept_cli
+from percept_cli.errors import PerceptError
 from percept_cli.inputs.pairs import Pair
 from percept_cli.network.workers import StoppedError, Workers, available, share, workers_of
 from percept_cli.scoring.options import Options
@@ -146,6 +147,22 @@ def test_torch_has_one_thread_in_each() -> None:
     torch.set_num_threads(before := torch.get_num_threads())
     assert Workers(2).run(torch.get_num_threads) == 1
     assert torch.get_num_threads() == before
+
+
+def test_it_goes_on_with_as_many_threads_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, left = threading.Thread.start, [2]
+
+    def scarce(self: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    workers = Workers(5)
+    assert workers.count == 2 and workers.run(lambda: 7) == 7
+    with pytest.raises(PerceptError, match="no more threads"):
+        Workers(5)
 
 
 def test_a_forked_process_has_its_own() -> None:

@@ -129,7 +129,9 @@ class Snapshot:
         written = self._written(file, candidate)
         limit = self._threshold if threshold is None else threshold
         try:
-            rules = Rules({"preset": "rendering", "peak-threshold": limit, "resize": "none"})
+            rules = Rules(
+                {"preset": "rendering", "peak-threshold": limit, "resize": "none", "align": "auto"}
+            )
             check = Check(rules, workers=_whole_number("percept_workers", self._workers))
         except PerceptError as error:
             return str(error)
@@ -150,12 +152,13 @@ def _report(scored: Scored, baseline: Path, candidate: Path, root: Path) -> Iter
         yield f"  at {place}, peak {region.peak:.4g}"
     yield f"  baseline:  {baseline}"
     yield f"  candidate: {candidate}"
-    if scored.map is not None and scored.candidate is not None and scored.options.cell_layer:
+    if scored.map is not None and scored.candidate is not None:
+        from percept_cli.cli.heatmaps import map_of
         from percept_cli.outputs.heatmap import save_heatmap
 
         heatmap = candidate.with_name(f"{candidate.stem}-heatmap.png")
-        side, parts = scored.options.cell_layer.stride, result.peak_parts
-        save_heatmap(heatmap, scored.candidate, scored.map, side, parts, root)
+        if found := map_of(scored):
+            save_heatmap(heatmap, scored.candidate, found, root)
         yield f"  heat map:  {heatmap}"
     yield "  --percept-update accepts the candidate"
 

@@ -18,6 +18,8 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 Verdict = Literal["passed", "failed", "incomplete"]
 
+Axis = Literal["rows", "columns"]
+
 
 @dataclass(frozen=True)
 class Region:
@@ -29,6 +31,27 @@ class Region:
     height: int
     peak: float
     """Largest cell of the map in it, >= 0."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows or columns that only one of two aligned images has, or has elsewhere."""
+
+    kind: Literal["inserted", "removed", "moved"]
+    axis: Axis
+    reference: tuple[int, int]
+    """The first, from 0 on, and the one behind the last; where they are missing, both the same."""
+    candidate: tuple[int, int]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Band:
+        """The record that JSON has."""
+        return cls(**_kept(cls, document))
+
+    def document(self) -> dict[str, Any]:
+        """This record as JSON has it."""
+        spans = {"reference": list(self.reference), "candidate": list(self.candidate)}
+        return {**vars(self), **spans}
 
 
 @dataclass(frozen=True)
@@ -101,13 +124,13 @@ class Result:
     peak: float | None = None
     """Largest cell of the map, >= 0; None where the distance has no map."""
     peak_at: tuple[int, int] | None = None
-    """Middle of that cell, x and y in pixels of the evaluated image."""
+    """Middle of that cell, x and y in pixels of the evaluated image, the candidate."""
     layers: Mapping[str, float] = field(default_factory=dict)
     """Distance of each layer, in network order."""
     regions: tuple[Region, ...] = ()
     """Where the images differ most, by falling peak."""
     width: int | None = None
-    """Width of the images as evaluated, in pixels."""
+    """Width of the images as evaluated, of aligned ones the candidate's, in pixels."""
     height: int | None = None
     notes: tuple[str, ...] = ()
     """What was done to the images before they were compared."""
@@ -134,6 +157,10 @@ class Result:
     """Of several frames the worst that differ, in their order, 20 at the most."""
     jnd: Jnd | None = None
     """How visible the difference is; None where that was not measured: in all but one preset."""
+    bands: tuple[Band, ...] = ()
+    """Rows and columns that have no partner, where the images were aligned."""
+    candidate_sha256: str | None = None
+    """Hash of the candidate's file; None where it is the reference's content, or none is there."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Result:
@@ -144,6 +171,7 @@ class Result:
         kept["jnd"] = Jnd(**kept["jnd"]) if kept.get("jnd") else None
         kept["regions"] = tuple(Region(**region) for region in kept.get("regions", ()))
         kept["frames"] = tuple(FrameResult.of(frame) for frame in kept.get("frames", ()))
+        kept["bands"] = tuple(Band.of(band) for band in kept.get("bands", ()))
         return cls(**kept)
 
     @property
@@ -172,6 +200,7 @@ class Result:
             "jnd": vars(self.jnd) if self.jnd else None,
             "layers": dict(self.layers),
             "regions": [vars(region) for region in self.regions],
+            "bands": [band.document() for band in self.bands],
             "width": self.width,
             "height": self.height,
             "background": self.background,
@@ -184,6 +213,7 @@ class Result:
             "overrides": dict(self.overrides),
             "heatmap": self.heatmap,
             "overlay": self.overlay,
+            "candidate_sha256": self.candidate_sha256,
         }
 
 
@@ -221,6 +251,10 @@ class Settings:
     scale: Mapping[str, float] | None
     """What each layer's features were divided by; None where no pair needed the network."""
     resize: str
+    align: str
+    """Along what images were aligned: rows, columns, auto for those of two sizes, or none."""
+    size_tolerance: int
+    """Pixels by which sizes might differ: what both had was compared."""
     background: str
     frame: int | None
     """The one frame that was compared; None for all."""

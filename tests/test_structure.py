@@ -24,7 +24,7 @@ BELOW = {
     "inputs": set(),
     "outputs": set(),
 }
-SHARED = {"results", "errors", "writing"}
+SHARED = {"results", "errors", "writing", "canvas"}
 MODULES = sorted(path for path in ROOT.glob("*/**/*.py"))
 
 

@@ -51,6 +51,8 @@ def check(
     shrink: shared.Shrink = None,
     weights: shared.Weights = "bundled",
     resize: shared.Resize = "none",
+    align: shared.Align = "auto",
+    size_tolerance: shared.SizeTolerance = 0,
     background: shared.Background = BACKGROUND,
     frame: shared.Frame = None,
     ignore: shared.Ignore = [],  # noqa: B006

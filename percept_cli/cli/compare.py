@@ -45,6 +45,8 @@ def compare(
     shrink: shared.Shrink = None,
     weights: shared.Weights = "bundled",
     resize: shared.Resize = "reference",
+    align: shared.Align = "none",
+    size_tolerance: shared.SizeTolerance = 0,
     background: shared.Background = BACKGROUND,
     frame: shared.Frame = None,
     ignore: shared.Ignore = [],  # noqa: B006
@@ -90,6 +92,8 @@ def compare(
         shrink=shrink,
         weights=weights,
         resize=resize,
+        align=align,
+        size_tolerance=size_tolerance,
         background=background,
         frame=frame,
         ignore=tuple(ignore),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scored
+
+if TYPE_CHECKING:
+    from percept_cli.outputs.heatmap import Map
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -30,17 +34,16 @@ class Heatmaps:
 
     def write(self, pair: Pair, scored: Scored) -> str | None:
         """Write a pair's heat map, if it has one; its path."""
-        cell_layer = scored.options.cell_layer
-        if scored.map is None or scored.candidate is None or cell_layer is None:
+        found = map_of(scored)
+        if found is None or scored.candidate is None:
             return None
         from percept_cli.outputs.heatmap import save_heatmap
 
         path = self._target if self._single else self._path(pair)
         if path.exists() and any(p and p.samefile(path) for p in (pair.reference, pair.candidate)):
             raise OutputError(f"{shown(path)} is an image of this pair: name another folder")
-        side, parts = cell_layer.stride, scored.result.peak_parts
         root = path.parent if self._single else self._target
-        save_heatmap(path, scored.candidate, scored.map, side, parts, root)
+        save_heatmap(path, scored.candidate, found, root)
         return shown(path)
 
     def _path(self, pair: Pair) -> Path:
@@ -55,3 +58,14 @@ class Heatmaps:
             number += 1
         self._used.add(path)
         return path
+
+
+def map_of(scored: Scored) -> Map | None:
+    """A pair's map as pictures show it, of aligned images on their canvas; None if it has none."""
+    from percept_cli.outputs.heatmap import Map
+
+    layer, result = scored.options.cell_layer, scored.result
+    if scored.map is None or layer is None:
+        return None
+    found = Map(scored.map, layer.stride, result.peak_parts, scored.canvas, result.bands)
+    return found.placed(scored.evaluated) if scored.canvas else found

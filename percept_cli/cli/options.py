@@ -158,6 +158,24 @@ Resize = Annotated[
         rich_help_panel=IMAGES,
     ),
 ]
+Align = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_ALIGN",
+        help="Find inserted, removed and moved rows or columns, and compare the rest: rows, "
+        "columns, auto (where sizes differ and are not brought together), or none.",
+        rich_help_panel=IMAGES,
+    ),
+]
+SizeTolerance = Annotated[
+    int,
+    typer.Option(
+        envvar="PERCEPT_SIZE_TOLERANCE",
+        metavar="PIXELS",
+        help="Where sizes differ by so much at most, compare what both have.",
+        rich_help_panel=IMAGES,
+    ),
+]
 Background = Annotated[
     str,
     typer.Option(

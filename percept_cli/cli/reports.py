@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from percept_cli.cli.heatmaps import map_of
 from percept_cli.cli.sources import Source, refuse_inputs
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
@@ -48,14 +49,15 @@ class Reports:
 
     def _overlay(self, scored: Scored) -> str | None:
         """Where the map was written, if there is one."""
-        result, layer = scored.result, scored.options.cell_layer
-        if scored.map is None or layer is None or not (result.width and result.height):
+        result, found = scored.result, map_of(scored)
+        if found is None or not (result.width and result.height):
             return None
         from percept_cli.outputs.heatmap import overlay
         from percept_cli.outputs.html_report import encoded, failures, keep
 
+        size = scored.canvas.size if scored.canvas else (result.width, result.height)
         with failures(self.folder):
-            picture = overlay(scored.map, layer.stride, (result.width, result.height))
+            picture = overlay(found, size)
             return shown(self.folder / keep(self.folder, encoded(picture), ".webp"))
 
     def write(self, result: Result) -> None:

@@ -75,10 +75,5 @@ def _rank(result: Result) -> tuple[int, float]:
 
 def _regions(scored: Scored, thresholds: Thresholds) -> tuple[Region, ...]:
     """Regions of all cells that matter to the peak threshold, not only those near the peak."""
-    from percept_cli.scoring.places import regions_of
-
-    result, side = scored.result, scored.options.cell_layer
-    assert scored.map is not None and side is not None
-    by_peak = thresholds.peak is not None and (result.peak or 0) > thresholds.peak
-    level = thresholds.peak / 2 if by_peak and thresholds.peak is not None else None
-    return regions_of(scored.map, side.stride, (result.width or 0, result.height or 0), level)
+    by_peak = thresholds.peak is not None and (scored.result.peak or 0) > thresholds.peak
+    return scored.regions(thresholds.peak / 2 if by_peak and thresholds.peak is not None else None)

@@ -27,7 +27,7 @@ MEASURED = (
     *("layers", "layer-weight", "distance", "raw"),
     *("shrink", "blur", "tolerance", "floor", "colour"),
 )
-CHOICES = ("preset", *MEASURED, "background", "frame", "ignore")
+CHOICES = ("preset", *MEASURED, "align", "size-tolerance", "background", "frame", "ignore")
 KEYS = (*CHOICES, *THRESHOLDS)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from percept_cli.canvas import bands_in_words, reference_size
 from percept_cli.errors import PerceptError
 from percept_cli.network.layers import known
 from percept_cli.results import Result, Thresholds
@@ -103,8 +104,19 @@ def judged(result: Result, thresholds: Thresholds, *, allow_new: bool = False) -
         return replace(result, failures=("there is no baseline",))
     if result.status != "compared":
         return result
-    failures = tuple(_excess(result, thresholds))
+    failures = (*_grown(result), *_excess(result, thresholds))
     return replace(result, status="failed" if failures else "passed", failures=failures)
+
+
+def _grown(result: Result) -> Iterator[str]:
+    """Rows and columns that have no partner: whatever the thresholds, these are a change."""
+    if not result.bands:
+        return
+    candidate = result.width or 0, result.height or 0
+    reference = reference_size(result.bands, candidate)
+    if reference != candidate:
+        yield "sizes differ: reference {}x{}, candidate {}x{}".format(*reference, *candidate)
+    yield from bands_in_words(result.bands)
 
 
 def _excess(result: Result, thresholds: Thresholds) -> list[str]:

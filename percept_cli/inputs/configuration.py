@@ -32,6 +32,8 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "shrink": ((int,), "a whole number"),
     "weights": (TEXT, "a name or a path"),
     "resize": ((int, str), "a name, a number or WIDTHxHEIGHT"),
+    "align": (TEXT, "rows, columns, auto or none"),
+    "size-tolerance": ((int,), "a whole number"),
     "background": (TEXT, "a colour, or several with commas"),
     "frame": ((int,), "a whole number"),
     "ignore": ((list, str), 'a list such as ["x,y,width,height", "mask.png"]'),

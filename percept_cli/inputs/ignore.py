@@ -59,18 +59,27 @@ def without(
     import numpy as np
     from PIL import Image, ImageFilter
 
-    ignored = _mask(regions, pictures[0].size, max_pixels)
+    ignored = ignored_pixels(regions, pictures[0].size, max_pixels)
     if spread:
         grown = Image.fromarray(ignored).convert("L").filter(ImageFilter.MaxFilter(2 * spread + 1))
         ignored = np.asarray(grown) > 0
-    _check_rest(ignored)
+        _check_rest(ignored)
     return [picture.greyed(ignored, GREY) for picture in pictures]
 
 
 def check_regions(regions: Sequence[str], size: tuple[int, int], max_pixels: int) -> None:
     """PerceptError where `without` would raise it for pictures of that size."""
     if regions:
-        _check_rest(_mask(regions, size, max_pixels))
+        ignored_pixels(regions, size, max_pixels)
+
+
+def ignored_pixels(
+    regions: Sequence[str], size: tuple[int, int], max_pixels: int
+) -> NDArray[np.bool_]:
+    """Which pixels of an image of that size do not count, H×W; PerceptError as `without`."""
+    ignored = _mask(regions, size, max_pixels)
+    _check_rest(ignored)
+    return ignored
 
 
 def _check_rest(ignored: NDArray[np.bool_]) -> None:

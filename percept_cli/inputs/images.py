@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,6 +59,17 @@ class Picture:
     def in_unit_range(self) -> Picture:
         """The same picture, opaque, as float32 in 0..1."""
         return replace(self, pixels=unit_range(self.pixels))
+
+    def in_bytes(self) -> NDArray[np.uint8]:
+        """The pixels as uint8 in 0..255."""
+        if self.pixels.dtype == np.uint8:
+            return self.pixels
+        return (self.pixels.clip(0, 1) * 255).round().astype(np.uint8)
+
+    def mapped(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Picture:
+        """The picture with its colours and its opacity, H×W×3 and H×W, changed in one way."""
+        alpha = None if self.alpha is None else change(self.alpha)
+        return replace(self, pixels=change(self.pixels), alpha=alpha)
 
     def greyed(self, mask: NDArray[np.bool_], grey: int) -> Picture:
         """The same picture with the pixels of an H×W mask of one grey, given of 255."""

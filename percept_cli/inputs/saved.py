@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from percept_cli.canvas import canvas_of
 from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.results import SCORING_VERSION, VERSION, Result, Settings, Summary
 
@@ -51,6 +52,8 @@ def read_saved(file: Path) -> Saved:
                 f"{SCORING_VERSION}: they do not compare, make them again"
             )
         results = tuple(_beside(file, Result.of(pair)) for pair in document["pairs"])
+        for result in results:  # ValueError for bands that fit no image.
+            canvas_of(result.bands, (result.width or 0, result.height or 0))
         summary = Summary.over(results)
         summary.complete = document["summary"]["complete"]
         summary.left_out = tuple(document["summary"].get("left_out", ()))

@@ -85,5 +85,5 @@ def _details(result: Result) -> Iterable[str]:
     yield f"baseline {one_line(result.reference or '')}"
     if result.heatmap:
         yield f"heat map {one_line(result.heatmap)}"
-    for note in result.notes:
+    for note in (note for note in result.notes if note not in result.failures):
         yield f"note {one_line(note)}"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from percept_cli.results import VERSION, Result, Settings, Summary, Thresholds
+from percept_cli.results import VERSION, Band, Result, Settings, Summary, Thresholds
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How cells begin that a spreadsheet computes."""
@@ -58,6 +58,11 @@ def _without_formulas(cells: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _band(band: Band) -> str:
+    spans = (f"{first}-{end}" for first, end in (band.reference, band.candidate))
+    return f"{band.kind} {band.axis} {' '.join(spans)}"
+
+
 def row(result: Result, settings: Settings) -> dict[str, Any]:
     """Column → value; what only the network knows is empty for a pair that did not need it."""
     x, y = result.peak_at or (None, None)
@@ -79,6 +84,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "regions": "; ".join(
             f"{r.x},{r.y},{r.width},{r.height}={r.peak!r}" for r in result.regions
         ),
+        "bands": "; ".join(map(_band, result.bands)),
         "width": result.width,
         "height": result.height,
         "shown_on": result.background,
@@ -96,6 +102,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "overrides": json.dumps(dict(result.overrides)) if result.overrides else None,
         "heatmap": result.heatmap,
         "overlay": result.overlay,
+        "candidate_sha256": result.candidate_sha256,
         "version": VERSION,
         "preset": settings.preset,
         "weights": settings.weights,
@@ -109,6 +116,8 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         **{f"{name}_weight": settings.layer_weights[name] for name in settings.layers},
         **{f"{name}_scale": scale.get(name) for name in settings.layers},
         "resize": settings.resize,
+        "align": settings.align,
+        "size_tolerance": settings.size_tolerance,
         "background": settings.background,
         "only_frame": settings.frame,
         "max_pixels": settings.max_pixels,

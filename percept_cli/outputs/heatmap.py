@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 
+from percept_cli.canvas import Canvas
 from percept_cli.errors import OutputError, shown, unwritable
+from percept_cli.results import Band
 from percept_cli.writing import write_whole
 
 # Matplotlib's inferno (CC0): its lightness rises evenly, so it reads without colour vision too.
@@ -38,27 +41,50 @@ STRIP_PIXELS = 1 << 20
 SOFTWARE = "percept heat map"
 """What a heat map's metadata name as its maker."""
 
+BANDS = {"inserted": (56, 168, 83), "removed": (214, 64, 100), "moved": (74, 130, 230)}
+"""Colours of what only one of two aligned images has, or has elsewhere."""
+
 OVERLAY = 1024
 """Most pixels along a side of the map alone."""
 
 
-def heatmap(
-    candidate: NDArray[Any],
-    cells: NDArray[np.float64],
-    side: int,
-    parts: Mapping[str, float] | None = None,
-) -> Image.Image:
-    """The map, rows × columns of values >= 0, over the grey, dimmed candidate.
+@dataclass(frozen=True)
+class Map:
+    """Where two images differ, and how it lies over their pixels."""
 
-    The candidate is H×W×3, uint8 or float in 0..1; a cell has `side` × `side` of its pixels. The
-    strip below shows the colours from 0 to the map's peak, which a square marks, and below
+    cells: NDArray[np.float64]
+    """Rows × columns of values >= 0."""
+    side: int
+    """Pixels along a side of a cell."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What the peak is made of."""
+    canvas: Canvas | None = None
+    """Where aligned images lie: what lies under the map, then, is of its size."""
+    bands: Sequence[Band] = ()
+    """What only one of the aligned images has, or has elsewhere."""
+
+    def placed(self, shared: tuple[int, int]) -> Map:
+        """The map of images of that width and height with a cell per pixel of the canvas."""
+        assert self.canvas
+        width, height = shared
+        box = 0, 0, width / self.side, height / self.side
+        whole = _padded(self.cells, self.side, shared)
+        pixels = whole.resize(self.canvas.shared_size, Image.Resampling.BILINEAR, box)
+        return replace(self, cells=self.canvas.spread(np.asarray(pixels, np.float64)), side=1)
+
+
+def heatmap(candidate: NDArray[Any], of: Map) -> Image.Image:
+    """The map over the grey, dimmed candidate, H×W×3, uint8 or float in 0..1.
+
+    The strip below shows the colours from 0 to the map's peak, which a square marks, and below
     that what the peak is made of.
     """
     height, width = candidate.shape[:2]
+    cells, side = of.cells, of.side
     top = max(float(cells.max()), FAINT)
     strength = _padded(cells / top, side, (width, height))
     factor = max(1, min(round(SMALLEST / width), round(4 * SMALLEST / height)))
-    rows_below = LEGEND * (2 if parts else 1)
+    rows_below = LEGEND * (2 if of.parts else 1)
     picture = Image.new("RGB", (width * factor, height * factor + rows_below))
     rows = -(-STRIP_PIXELS // width)
     for start in range(0, height, rows):
@@ -69,10 +95,12 @@ def heatmap(
         strip = Image.fromarray(_blended(part, np.asarray(values).clip(0, 1)))
         strip = strip.resize((width * factor, len(part) * factor), Image.Resampling.NEAREST)
         picture.paste(strip, (0, start * factor))
+    if of.canvas:
+        _draw_bands(picture, of.canvas, of.bands, factor)
     _mark_peak(picture, cells, side * factor)
     _draw_legend(picture, top, height * factor)
-    if parts:
-        _draw_parts(picture, parts, height * factor + LEGEND)
+    if of.parts:
+        _draw_parts(picture, of.parts, height * factor + LEGEND)
     return picture
 
 
@@ -86,14 +114,7 @@ def _blended(part: NDArray[Any], strength: NDArray[Any]) -> NDArray[np.uint8]:
     return whole
 
 
-def save_heatmap(
-    path: Path,
-    candidate: NDArray[Any],
-    cells: NDArray[np.float64],
-    side: int,
-    parts: Mapping[str, float] | None = None,
-    root: Path | None = None,
-) -> None:
+def save_heatmap(path: Path, candidate: NDArray[Any], of: Map, root: Path | None = None) -> None:
     """Write the heat map, in the format of the path's suffix; OutputError if that fails.
 
     It takes the place of no file but another heat map, and none outside of `root`, if given.
@@ -106,7 +127,7 @@ def save_heatmap(
             raise ValueError(f"no format ends in {path.suffix}")
         content, mark = io.BytesIO(), Image.Exif()
         mark[ExifTags.Base.Software] = SOFTWARE
-        heatmap(candidate, cells, side, parts).save(content, kind, exif=mark)
+        heatmap(candidate, of).save(content, kind, exif=mark)
         write_whole(content.getvalue(), path, root)
     except (OSError, ValueError, MemoryError) as error:
         said = unwritable(error) if isinstance(error, OSError) else str(error)
@@ -144,6 +165,17 @@ def _mark_peak(picture: Image.Image, cells: NDArray[Any], side: int) -> None:
     ImageDraw.Draw(picture).rectangle(box, outline=(255, 255, 255))
 
 
+def _draw_bands(picture: Image.Image, canvas: Canvas, bands: Sequence[Band], factor: int) -> None:
+    """Tint what only one image has, and say what became of it where there is room."""
+    draw, font = ImageDraw.Draw(picture, "RGBA"), ImageFont.load_default(size=13)
+    for band in bands:
+        for x, y, width, height in canvas.of_band(band):
+            box = x * factor, y * factor, (x + width) * factor - 1, (y + height) * factor - 1
+            draw.rectangle(box, fill=(*BANDS[band.kind], 90), outline=BANDS[band.kind])
+            if height * factor >= 18 and draw.textlength(band.kind, font) < width * factor - 8:
+                draw.text((box[0] + 5, box[1] + 2), band.kind, fill="white", font=font)
+
+
 def _draw_legend(picture: Image.Image, top: float, start: int) -> None:
     """The colours from 0 to `top`, from that row on, where the picture is wide enough."""
     width, end = picture.size
@@ -172,14 +204,14 @@ def _draw_parts(picture: Image.Image, parts: Mapping[str, float], start: int) ->
         draw.text((8, start + LEGEND // 2), words, fill="white", font=font, anchor="lm")
 
 
-def overlay(cells: NDArray[np.float64], side: int, size: tuple[int, int]) -> Image.Image:
+def overlay(of: Map, size: tuple[int, int]) -> Image.Image:
     """The map alone, clear where nothing differs, to lay over an image of that width and height.
 
     It is smaller than that image, with about two pixels to a cell, and has its shape.
     """
-    width, height = size
-    strength = _padded(cells / max(float(cells.max()), FAINT), side, size)
-    factor = min(2 / side, OVERLAY / max(size))
+    (width, height), side = size, of.side
+    strength = _padded(of.cells / max(float(of.cells.max()), FAINT), side, size)
+    factor = min(2 / side, OVERLAY / max(size), 1)
     small = max(1, round(width * factor)), max(1, round(height * factor))
     box = (0, 0, width / side, height / side)
     values = np.asarray(strength.resize(small, Image.Resampling.BILINEAR, box)).clip(0, 1)

@@ -15,8 +15,10 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from PIL import Image
 
+from percept_cli.canvas import canvas_of
 from percept_cli.errors import OutputError, shown, unwritable
 from percept_cli.outputs.report_page import page_of
 from percept_cli.results import FrameResult, Result, Settings, Summary
@@ -32,6 +34,11 @@ MOST_WEBP = 16383
 """Most pixels along a side of a WebP file."""
 THUMBNAIL = 96
 """Most pixels along a side of the pictures in the list."""
+
+STRIPE, EMPTY = 6, (225, 205)
+"""Width of the stripes, and their greys, where an aligned picture has nothing."""
+MOST_LARGER = 16
+"""How many times larger than a picture its canvas may be."""
 
 SHOWN_BY_BROWSERS = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 OURS = re.compile(r"[0-9a-f]{20}\.\w+")
@@ -78,6 +85,8 @@ class Report:
             file = getattr(result, side)
             if file and not (same and side == "reference"):
                 picture = self._decoded(file, result.frame, result.background)
+                if picture and result.bands:
+                    picture = on_canvas(picture, result, of_reference=side == "reference")
                 if picture:
                     found[side] = self._preview(picture)
                     found["thumbnail"] = self._thumbnail(picture)
@@ -153,6 +162,20 @@ class Report:
             for file in (self.folder / folder).glob("*"):
                 if OURS.fullmatch(file.name) and f"{folder}/{file.name}" not in self._written:
                     remove(file, self.folder)
+
+
+def on_canvas(picture: Image.Image, result: Result, *, of_reference: bool) -> Image.Image | None:
+    """One of two aligned pictures, with room for what the other has; None if it does not fit."""
+    canvas = canvas_of(result.bands, (result.width or 0, result.height or 0))
+    pixels, width, height = np.asarray(picture), *canvas.size
+    sides = [track.sides[0 if of_reference else 1] for track in (canvas.rows, canvas.columns)]
+    if list(pixels.shape[:2]) != sides or width * height > MOST_LARGER * pixels.size:
+        return None
+    down, across = np.ogrid[:height, :width]
+    stripes = np.where((down + across) // STRIPE % 2, *EMPTY).astype(np.uint8)
+    onto = np.repeat(stripes[..., None], 3, axis=2)
+    canvas.paint(pixels, onto, of_reference=of_reference)
+    return Image.fromarray(onto)
 
 
 def check_free(folder: Path) -> None:

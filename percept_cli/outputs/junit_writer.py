@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 from xml.etree import ElementTree
 
-from percept_cli.outputs.words import figure, jnd_words, parts_of, settings_line
+from percept_cli.outputs.words import figure, jnd_words, notes_of, parts_of, settings_line
 from percept_cli.results import Result, Settings, Summary
 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -78,6 +78,7 @@ def _details(result: Result) -> str:
             f"{what} threshold: {most:g}" for what, most in limits.items() if most is not None
         ]
     lines += [f"at {r.x},{r.y} {r.width}x{r.height}: peak {figure(r.peak)}" for r in result.regions]
+    lines += [f"note: {note}" for note in notes_of(result)]
     if result.heatmap:
         lines.append(f"heat map: {result.heatmap}")
     return "\n".join(lines)

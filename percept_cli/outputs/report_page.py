@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from percept_cli.canvas import bands_in_words, canvas_of
 from percept_cli.errors import one_line
 from percept_cli.outputs.words import command_line, jnd_words, settings_line, summary_line
 from percept_cli.results import STATUSES, Result, Settings, Summary
@@ -99,6 +100,7 @@ def _data(
             "failing": bool(result.failures) or result.status == "error",
             "approve": approval(result, settings),
             "pictures": urls,
+            **_drawn(result),
         }
         pairs.append(document)
     return {
@@ -109,6 +111,30 @@ def _data(
         "background": (re.match(r"[^,(]+(\([^)]*\))?", settings.background) or [""])[0],
         "measure": _measure(results),
     }
+
+
+def _drawn(result: Result) -> dict[str, Any]:
+    """The size of what the pictures show, and where in it bands and regions are."""
+    regions = [vars(region) for region in result.regions]
+    if not result.bands:
+        return {"canvas": [result.width, result.height], "marks": regions}
+    canvas = canvas_of(result.bands, (result.width or 0, result.height or 0))
+    marks = [
+        dict(zip(("x", "y", "width", "height"), box, strict=True))
+        | {"kind": band.kind, "words": next(bands_in_words([band]))}
+        for band in result.bands
+        for box in canvas.of_band(band)
+    ]
+    for region in regions:
+        box = (region["x"], region["y"], region["width"], region["height"])
+        x, y, width, height = canvas.of_candidate(box)
+        at = (
+            f"at {region['x']},{region['y']} of the candidate, {region['width']}×{region['height']}"
+        )
+        marks.append(
+            {"x": x, "y": y, "width": width, "height": height, "peak": region["peak"], "at": at}
+        )
+    return {"canvas": list(canvas.size), "marks": marks}
 
 
 def _measure(results: Sequence[Result]) -> str:

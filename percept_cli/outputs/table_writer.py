@@ -18,6 +18,7 @@ from percept_cli.outputs.words import (
     figure,
     jnd_words,
     left_out_words,
+    notes_of,
     parts_of,
     places_of,
     settings_line,
@@ -75,7 +76,7 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
     details = ("at", *layers, "size") if layers else ("worst layer",)
     jnd = ("jnd",) if any(result.jnd for result in results) else ()
     numbers = ("total", "peak", *jnd, *details)
-    has_notes = any(result.notes or result.error for result in results)
+    has_notes = any(notes_of(result) or result.error for result in results)
     pair = f"pair in {folder}" if folder else "pair"
     table = plain_table(pair, *numbers, *(("notes",) if has_notes else ()), right=numbers)
     for result in results:
@@ -89,7 +90,7 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
             size = f"{result.width}x{result.height}"
             cells += [_place(result), *_layer_cells(result), size] if layers else [_worst(result)]
         if has_notes:
-            cells.append(Text(one_line(result.error or "; ".join(result.notes)), style="dim"))
+            cells.append(Text(one_line(result.error or "; ".join(notes_of(result))), style="dim"))
         table.add_row(*cells)
     if layers:
         table.add_section()
@@ -113,7 +114,7 @@ def _block(result: Result, settings: Settings) -> Group:
     head.add_row("candidate", Text(one_line(result.candidate or "none"), overflow="fold"))
     if result.width:
         head.add_row("size", f"{result.width}x{result.height}")
-    for note in result.notes:
+    for note in notes_of(result):
         head.add_row("note", Text(one_line(note), style="dim"))
     if result.total is None:
         head.add_row("status", Text(one_line(result.error or result.status), style="bold yellow"))

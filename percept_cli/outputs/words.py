@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from percept_cli.canvas import bands_in_words
 from percept_cli.errors import one_line
 from percept_cli.results import STATUSES, Jnd, Result, Settings, Summary
 
@@ -26,6 +27,11 @@ def places_of(result: Result, most: int) -> Iterator[str]:
         yield f"at {place}  peak {figure(region.peak)}"
     if len(result.regions) > most:
         yield f"and at {len(result.regions) - most} more places"
+
+
+def notes_of(result: Result) -> tuple[str, ...]:
+    """What was done to the images, and what has no partner."""
+    return (*result.notes, *bands_in_words(result.bands))
 
 
 def parts_of(result: Result) -> str:
@@ -87,6 +93,8 @@ def _made_with(settings: Settings, sha256: str) -> tuple[str, ...]:
         *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
         *([f"options from {settings.configuration}"] if settings.configuration else ()),
         f"resize {settings.resize}",
+        *([f"align {settings.align}"] if settings.align != "none" else ()),
+        *([f"size tolerance {settings.size_tolerance}"] if settings.size_tolerance else ()),
         f"background {settings.background}",
         *([f"frame {settings.frame}"] if settings.frame else ()),
         f"max-pixels {settings.max_pixels}",

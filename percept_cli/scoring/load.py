@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -15,14 +15,16 @@ from PIL import Image
 
 from percept_cli.errors import PerceptError, ShapesDiffer, shown
 from percept_cli.inputs import files
-from percept_cli.inputs.ignore import check_regions, without
+from percept_cli.inputs.ignore import GREY, check_regions, ignored_pixels, without
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from percept_cli.canvas import Canvas
     from percept_cli.inputs.images import Picture, Pixels
+    from percept_cli.scoring.alignment import Alignment
     from percept_cli.scoring.regions import Blocks
 
 T = TypeVar("T")
@@ -41,6 +43,8 @@ class View:
     """Which cells of the deepest layer differ."""
     background: str | None
     """What is behind their transparent pixels; None if they have none."""
+    canvas: Pixels | None = None
+    """As `Frame.canvas`, on the background."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,16 @@ class Frame:
 
     number: int
     size: tuple[int, int]
-    """Width and height at which it is evaluated."""
+    """Width and height at which it is evaluated; of aligned images the candidate's."""
     views: tuple[View, ...] = ()
     """One for each background on which the images differ."""
     identical: bool = False
     """Whether all pixels are equal, and as opaque."""
     notes: tuple[str, ...] = ()
+    alignment: Alignment | None = None
+    """How the two correspond, where something has no partner."""
+    canvas: Pixels | None = None
+    """Of aligned images all of both, the candidate where both are."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,8 @@ def load(
     left = right = None  # Their bytes are needed no longer than the images.
     held = max(math.prod(images.size) for images in (before, after))
     numbers = _numbers(before.count, after.count, name, options.frame)
+    if len(numbers) > 1:  # Of animations, which are drawn alike, none has grown.
+        options = replace(options, align="none")
     frames = (_frame(before.take(n), after.take(n), n, name, options) for n in numbers)
     if len(numbers) > 1:
         return Loaded(frames, len(numbers), held)
@@ -143,6 +153,90 @@ def _frame(before: Picture, after: Picture, number: int, name: str, options: Opt
             f"{name}: its values seem to lie in 0..{spans[1]}, the reference's in 0..{spans[0]}: "
             "save both in one range"
         )
+    sizes = before.size, after.size
+    differ = "sizes differ: reference {}x{}, candidate {}x{}".format(*before.size, *after.size)
+    if before.size != after.size and _nearly_equal(*sizes, options):
+        width, height = map(min, zip(*sizes, strict=True))
+        before, after = (x.mapped(lambda it: it[:height, :width]) for x in (before, after))
+        frame = _whole_frame(before, after, number, name, options)
+        note = f"{differ}: what both have was compared"
+        return replace(frame, identical=False, notes=(note, *frame.notes))
+    if alignment := _alignment(before, after, options):
+        notes = (differ,) if before.size != after.size else ()
+        return _aligned_frame(before, after, alignment, number, name, options, notes)
+    return _whole_frame(before, after, number, name, options)
+
+
+def _nearly_equal(reference: tuple[int, int], candidate: tuple[int, int], options: Options) -> bool:
+    pixels = (abs(one - other) for one, other in zip(reference, candidate, strict=True))
+    return max(pixels) <= options.size_tolerance
+
+
+def _alignment(before: Picture, after: Picture, options: Options) -> Alignment | None:
+    """How the two correspond; None if that was not asked for, or all has a partner, or too little.
+
+    What is behind transparent pixels then is the first of the backgrounds.
+    """
+    axis = options.aligned_along(before.size, after.size)
+    if axis is None:
+        return None
+    from percept_cli.scoring.alignment import aligned
+
+    background = files.backgrounds_of(options.background)[0]
+    alignment = aligned(before.on(background).in_bytes(), after.on(background).in_bytes(), axis)
+    large_enough = min(alignment.canvas.shared_size) >= LAYERS[options.deepest].stride
+    return alignment if alignment.bands and large_enough else None
+
+
+def _aligned_frame(
+    before: Picture,
+    after: Picture,
+    alignment: Alignment,
+    number: int,
+    name: str,
+    options: Options,
+    notes: tuple[str, ...],
+) -> Frame:
+    """What both images have is measured; ignored regions are those of the reference."""
+    canvas, size = alignment.canvas, after.size
+    left = before.mapped(partial(canvas.shared, of_reference=True))
+    right = after.mapped(canvas.shared)
+    if options.ignore:
+        ignored = _ignoring(name, ignored_pixels, options.ignore, before.size, options.max_pixels)
+        ignored = canvas.shared(ignored, of_reference=True)
+        left, right = (x.greyed(ignored, GREY) for x in (left, right))
+    frame = _whole_frame(left, right, number, name, replace(options, ignore=()))
+    painted = partial(_painted, before, after, canvas)
+    return replace(
+        frame,
+        size=size,
+        views=tuple(replace(view, canvas=painted(view.background)) for view in frame.views),
+        identical=False,
+        notes=(*notes, *frame.notes),
+        alignment=alignment,
+        canvas=painted(files.backgrounds_of(options.background)[0]),
+    )
+
+
+def _painted(before: Picture, after: Picture, canvas: Canvas, background: str | None) -> Pixels:
+    """All of both images, on that background."""
+    import numpy as np
+
+    if background:
+        before, after = before.on(background), after.on(background)
+    if before.pixels.dtype != after.pixels.dtype:
+        before, after = before.in_unit_range(), after.in_unit_range()
+    width, height = canvas.size
+    onto = np.empty((height, width, 3), after.pixels.dtype)
+    canvas.paint(before.pixels, onto, of_reference=True)
+    canvas.paint(after.pixels, onto)
+    return onto
+
+
+def _whole_frame(
+    before: Picture, after: Picture, number: int, name: str, options: Options
+) -> Frame:
+    """What is to be measured of two pictures, position by position."""
     size = _evaluated(before.size, after.size, name, options)
     notes = tuple(_notes(before, after, size))
     if before.alpha is None and after.alpha is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from percept_cli.errors import PerceptError, ShapesDiffer
 from percept_cli.inputs.files import MAX_BYTES, backgrounds_of
@@ -16,6 +16,7 @@ from percept_cli.network.colour import COLOUR_REACH
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import Layer
 from percept_cli.network.weights import check_available
+from percept_cli.results import Axis
 from percept_cli.scoring.presets import preset_named
 
 PRECISIONS = ("fp32", "bf16")
@@ -27,6 +28,8 @@ CHOSEN = (
     *("blur", "tolerance", "floor", "colour", "shrink"),
 )
 """What a preset chooses."""
+
+ALIGNS = ("none", "auto", "rows", "columns")
 
 MOST_BLUR = 32
 MOST_TOLERANCE = 8
@@ -59,6 +62,10 @@ class Options:
     """Pixels of the shorter side to which larger images are shrunk first; 0 shrinks none."""
     weights: str = "bundled"
     resize: str = "reference"
+    align: str = "none"
+    """Find inserted, removed and moved rows or columns; auto does so where sizes differ."""
+    size_tolerance: int = 0
+    """Pixels by which sizes may differ, so that only what both have is compared."""
     background: str = BACKGROUND
     """Colours behind transparent pixels; of several the one counts on which images differ most."""
     frame: int | None = None
@@ -91,6 +98,10 @@ class Options:
         width, height = self.evaluated_size((1, 1), (1, 1))
         if width * height > self.max_pixels:
             raise PerceptError(f"--resize {self.resize}: over --max-pixels {self.max_pixels}")
+        if self.align not in ALIGNS:
+            raise PerceptError(f"unknown align {self.align!r}: give {', '.join(ALIGNS)}")
+        if self.size_tolerance < 0:
+            raise PerceptError(f"--size-tolerance {self.size_tolerance}: give 0 or more pixels")
         backgrounds_of(self.background)
         if self.frame is not None and self.frame < 1:
             raise PerceptError(f"--frame {self.frame}: give 1 for the first, or more")
@@ -176,6 +187,12 @@ class Options:
         located = (name for name in self.layers if not name.startswith("fc"))
         has_positions = distance_named(self.distance).has_positions
         return has_positions and any(self.layer_weights[name] for name in located)
+
+    def aligned_along(self, reference: tuple[int, int], candidate: tuple[int, int]) -> Axis | None:
+        """Along what two images of these sizes are aligned; None if they are not."""
+        if self.align == "auto" and self.resize == "none" and reference != candidate:
+            return "columns" if reference[1] == candidate[1] else "rows"
+        return cast("Axis", self.align) if self.align in ("rows", "columns") else None
 
     def evaluated_size(
         self, reference: tuple[int, int], candidate: tuple[int, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,14 +17,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.pairs import Pair
-from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings, Status
+from percept_cli.results import SCORING_VERSION, FrameResult, Region, Result, Settings, Status
 from percept_cli.scoring.jnd import jnd_of
 from percept_cli.scoring.load import Frame, Known, Loaded, View, load, load_equal, undecoded
 from percept_cli.scoring.measuring import AHEAD_PIXELS, Measuring, done
 from percept_cli.scoring.options import Options
 
 if TYPE_CHECKING:
+    from percept_cli.canvas import Box, Canvas
     from percept_cli.inputs.images import Pixels
+    from percept_cli.scoring.alignment import Alignment
     from percept_cli.scoring.cells import Grid
     from percept_cli.scoring.load import Source
     from percept_cli.scoring.meter import Measurement, Meter
@@ -49,10 +52,44 @@ class Scored:
     options: Options
     map: Grid | None = None
     candidate: Pixels | None = None
+    """What the map lies over; of aligned images the canvas of both."""
+    canvas: Canvas | None = None
+    """Where aligned images lie."""
     shapes_differ: bool = False
     """Whether the error is that sizes or numbers of frames differ."""
     frames: tuple[Scored, ...] = ()
     """Of several frames the worst that differ, as `result.frames` has them."""
+
+    def regions(self, level: float | None = None) -> tuple[Region, ...]:
+        """Regions around cells of at least that level, else of a share of the peak."""
+        from percept_cli.scoring.places import regions_of
+
+        layer, size = self.options.cell_layer, self.evaluated
+        assert self.map is not None and layer is not None
+        found = regions_of(self.map, layer.stride, size, level)
+        return tuple(self._in_candidate(region) for region in found) if self.canvas else found
+
+    @property
+    def evaluated(self) -> tuple[int, int]:
+        """Width and height of what the map is of."""
+        if self.canvas:
+            return self.options.evaluated_size(self.canvas.shared_size, self.canvas.shared_size)
+        return self.result.width or 0, self.result.height or 0
+
+    def _in_candidate(self, region: Region) -> Region:
+        box = region.x, region.y, region.width, region.height
+        return Region(*self.in_candidate(box), region.peak)
+
+    def in_candidate(self, box: Box) -> Box:
+        """Where in the candidate a rectangle of what was evaluated is."""
+        if not self.canvas:
+            return box
+        (x, y, width, height), shared = box, self.canvas.shared_size
+        across, down = (n / m for n, m in zip(shared, self.evaluated, strict=True))
+        left, top = min(int(x * across), shared[0] - 1), min(int(y * down), shared[1] - 1)
+        right = min(math.ceil((x + width) * across), shared[0])
+        bottom = min(math.ceil((y + height) * down), shared[1])
+        return self.canvas.in_candidate((left, top, max(right - left, 1), max(bottom - top, 1)))
 
 
 class _Begun(NamedTuple):
@@ -67,6 +104,8 @@ class _Begun(NamedTuple):
     held: int = 0
     """Pixels that count where reading ahead is limited."""
     shapes_differ: bool = False
+    alignment: Alignment | None = None
+    canvas: Pixels | None = None
 
 
 class _Here:
@@ -204,6 +243,8 @@ class Scorer:
             shrink=options.shrink,
             scale=own.scale if own else None,
             resize=options.resize,
+            align=options.align,
+            size_tolerance=options.size_tolerance,
             background=options.background,
             frame=options.frame,
             max_pixels=options.max_pixels,
@@ -285,10 +326,13 @@ class Scorer:
     def _of_frame(self, frame: Frame, result: Result, options: Options) -> _Begun:
         width, height = frame.size
         result = replace(result, width=width, height=height, notes=frame.notes)
+        if frame.alignment:
+            result = replace(result, bands=frame.alignment.bands)
         if not frame.views:
             status: Status = "identical" if frame.identical else "compared"
-            return _Begun(_without_difference(result, status, options), options)
-        return _Begun(result, options, frame.views)
+            result = _without_difference(result, status, options)
+        begun = _Begun(result, options, frame.views)
+        return begun._replace(alignment=frame.alignment, canvas=frame.canvas)
 
     def _finish(self, group: Sequence[_Begun], options: Options) -> list[Scored]:
         """Measure what is to be measured, all of it together; frames one by one."""
@@ -307,7 +351,7 @@ class Scorer:
         return [
             max((self._scored(begun, view, next(measured)) for view in begun.views), key=_size)
             if begun.views
-            else Scored(begun.result, begun.options, shapes_differ=begun.shapes_differ)
+            else _unmeasured(begun)
             for begun in group
         ]
 
@@ -354,23 +398,36 @@ class Scorer:
         result = replace(
             begun.result, total=measured.total, layers=measured.layers, background=view.background
         )
+        canvas = begun.alignment.canvas if begun.alignment else None
+        shows = view.candidate if view.canvas is None else view.canvas
+        scored = Scored(result, begun.options, measured.map, shows, canvas)
         if measured.map is not None:
-            from percept_cli.scoring.places import peak_of, regions_of
+            from percept_cli.scoring.places import peak_of
 
-            cell_layer, size = begun.options.cell_layer, (result.width or 0, result.height or 0)
+            cell_layer = begun.options.cell_layer
             assert cell_layer is not None
             peak, at = peak_of(measured.map, cell_layer.stride)
-            regions = regions_of(measured.map, cell_layer.stride, size)
             result = replace(
                 result,
                 peak=peak,
-                peak_at=at,
+                peak_at=scored.in_candidate((*at, 1, 1))[:2],
                 peak_parts=measured.parts,
                 floor=measured.floor,
-                regions=regions,
+                regions=scored.regions(),
             )
         result = replace(result, jnd=jnd_of(measured.total, result.peak, begun.options))
-        return Scored(result, begun.options, measured.map, view.candidate)
+        return replace(scored, result=result)
+
+
+def _unmeasured(begun: _Begun) -> Scored:
+    """The result of what needed no network; where rows are missing there is a map of nothing."""
+    scored = Scored(begun.result, begun.options, shapes_differ=begun.shapes_differ)
+    if not (begun.alignment and begun.options.has_map):
+        return scored
+    import numpy as np
+
+    nothing = np.zeros((1, 1))
+    return replace(scored, map=nothing, candidate=begun.canvas, canvas=begun.alignment.canvas)
 
 
 def _pixels(result: Result) -> int:

@@ -20,7 +20,7 @@ from PIL import Image
 from test_formats import RESULTS, SETTINGS
 
 from percept_cli.errors import OutputError
-from percept_cli.outputs.heatmap import overlay
+from percept_cli.outputs.heatmap import Map, overlay
 from percept_cli.outputs.html_report import PREVIEW, Report
 from percept_cli.outputs.report_page import approval
 from percept_cli.results import Result, Summary, Thresholds
@@ -192,7 +192,7 @@ def test_a_page_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 def test_the_overlay_is_clear_where_nothing_differs_and_has_the_images_shape() -> None:
     cells = np.zeros((16, 24))
     cells[4, 6] = 1.0
-    picture = overlay(cells, 8, (199, 130))
+    picture = overlay(Map(cells, 8), (199, 130))
     assert picture.mode == "RGBA"
     # Each side is rounded to a whole pixel.
     assert abs(picture.width * 130 - picture.height * 199) <= (130 + 199) / 2
@@ -203,7 +203,7 @@ def test_the_overlay_is_clear_where_nothing_differs_and_has_the_images_shape() -
     assert alpha.max() > 250
     assert columns.min() / scale >= 40 and columns.max() / scale <= 64
     assert rows.min() / scale >= 24 and rows.max() / scale <= 48
-    assert max(overlay(np.ones((2000, 1000)), 1, (1000, 2000)).size) <= 1024
+    assert max(overlay(Map(np.ones((2000, 1000)), 1), (1000, 2000)).size) <= 1024
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from PIL import Image
 from test_html_report import EVIL as EVIL_NAMES
 from test_html_report import written
 
-from percept_cli.outputs.heatmap import overlay
+from percept_cli.outputs.heatmap import Map, overlay
 from percept_cli.results import Region, Result, Thresholds
 
 NEEDED = bool(os.environ.get("REQUIRE_BROWSER"))
@@ -76,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(SAMPLES / source / "dashboard.png", root / side / file)
     cells = np.zeros((30, 40))
     cells[12:18, 17:23] = 1.0
-    overlay(cells, 8, (320, 240)).save(root / "map.webp")
+    overlay(Map(cells, 8), (320, 240)).save(root / "map.webp")
 
     def pair(name: str, *numbers: float, **more: Any) -> Result:
         paths = {"reference": str(root / "base" / name), "candidate": str(root / "new" / name)}

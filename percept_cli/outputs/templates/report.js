@@ -63,7 +63,7 @@ function current() {
   if (frame < 0) return pair;
   const one = pair.frames[frame];
   const { reference, candidate, overlay } = pair.pictures.frames[frame];
-  const shown = { ...pair, ...one, pictures: { reference, candidate, overlay } };
+  const shown = { ...pair, ...one, marks: one.regions, pictures: { reference, candidate, overlay } };
   return one.number === pair.frame ? shown : { ...shown, jnd: null, visibility: null };
 }
 
@@ -88,11 +88,12 @@ function applyFilters() {
   drawPlace();
 }
 
-/** Largest first; what fails without a number stands before what has none and passes. */
+/** Largest first; before them what fails without a number, or whatever its number is. */
 function byMeasure(a, b) {
   const rank = (index) => {
+    const { failing, bands } = pairs[index];
     const value = measured(pairs[index], filters.sort);
-    return value ?? (pairs[index].failing ? Infinity : -1);
+    return failing && (value === null || bands.length) ? Infinity : (value ?? -1);
   };
   return rank(b) - rank(a) || a - b;
 }
@@ -341,7 +342,7 @@ function drawModes(pair) {
     button.disabled = !able[button.dataset.mode];
   }
   if (!able[mode]) setMode("side");
-  byId("region-tools").hidden = !pair.regions.length;
+  byId("region-tools").hidden = !pair.marks.length;
 }
 
 function setMode(next) {
@@ -406,7 +407,7 @@ function paneOf(pair, pane) {
     stack.append(make("div", { className: number ? "clip over" : "clip" }, layer));
   });
   if (found) {
-    const outlines = make("div", { className: "layer outlines" }, ...pair.regions.map((r) => outlineOf(pair, r)));
+    const outlines = make("div", { className: "layer outlines" }, ...pair.marks.map((mark) => outlineOf(pair, mark)));
     stack.append(make("div", { className: "clip" }, outlines));
   } else {
     stack.append(make("div", { className: "absent" }, absence(pair, pane.title)));
@@ -431,8 +432,8 @@ function imageOf(pair, { side, className }) {
   const alt = { reference: "Reference", candidate: "Candidate" }[side] ?? "Heat map";
   const image = make("img", { className, alt, src: preview, draggable: false });
   const original = pair.pictures[`${side}_original`];
-  // Of an animation it would move.
-  if (original && pair.frame === null) {
+  // Of an animation it would move, and aligned pictures have room for what only one has.
+  if (original && pair.frame === null && !pair.bands.length) {
     const whole = new Image();
     whole.addEventListener("load", () => (image.src = whole.src));
     whole.src = original;
@@ -441,17 +442,18 @@ function imageOf(pair, { side, className }) {
 }
 
 function outlineOf(pair, box) {
-  const outline = make("div", { className: "region" });
-  outline.style.left = `${(box.x / pair.width) * 100}%`;
-  outline.style.top = `${(box.y / pair.height) * 100}%`;
-  outline.style.width = `${(box.width / pair.width) * 100}%`;
-  outline.style.height = `${(box.height / pair.height) * 100}%`;
+  const outline = make("div", { className: `region ${box.kind ?? ""}` });
+  const [width, height] = pair.canvas;
+  outline.style.left = `${(box.x / width) * 100}%`;
+  outline.style.top = `${(box.y / height) * 100}%`;
+  outline.style.width = `${(box.width / width) * 100}%`;
+  outline.style.height = `${(box.height / height) * 100}%`;
   return outline;
 }
 
-/** The size of the evaluated images, or of the one picture there is. */
+/** The size of what the pictures show, or of the one picture there is. */
 function sizeOf(pair) {
-  if (pair.width) return [pair.width, pair.height];
+  if (pair.width) return pair.canvas;
   const image = stage.querySelector("img");
   return [image?.naturalWidth || 4, image?.naturalHeight || 3];
 }
@@ -590,37 +592,39 @@ function restartBlinking() {
 /* The regions. */
 
 function stepRegion(by) {
-  const { regions, width, height } = current();
-  if (!regions.length) return;
-  region = region < 0 && by < 0 ? regions.length - 1 : (region + by + regions.length) % regions.length;
-  const box = regions[region];
+  const { marks, canvas } = current();
+  if (!marks.length) return;
+  region = region < 0 && by < 0 ? marks.length - 1 : (region + by + marks.length) % marks.length;
+  const box = marks[region];
   const scale = fitted();
   const z = Math.min(
     (0.45 * view.paneWidth) / (box.width * scale),
     (0.45 * view.paneHeight) / (box.height * scale),
     4 / scale,
   );
-  const middle = [(box.x + box.width / 2) / width - 0.5, (box.y + box.height / 2) / height - 0.5];
+  const middle = [(box.x + box.width / 2) / canvas[0] - 0.5, (box.y + box.height / 2) / canvas[1] - 0.5];
   const zoom = Math.max(1, z);
   setZoom(zoom, -middle[0] * view.w * zoom, -middle[1] * view.h * zoom);
   drawRegion();
 }
 
 function drawRegion() {
-  const { regions } = current();
+  const { marks, regions, bands } = current();
   for (const layer of stage.querySelectorAll(".outlines")) {
     [...layer.querySelectorAll(".region")].forEach((outline, number) =>
       outline.classList.toggle("current", number === region),
     );
   }
   stage.classList.toggle("outlines-off", !isPressed(byId("outlines")));
-  const count = `${regions.length} changed ${regions.length === 1 ? "region" : "regions"}`;
-  if (region < 0) byId("region-line").textContent = regions.length ? `${count}; n shows ${regions.length === 1 ? "it" : "the next"}` : "";
-  else {
-    const { x, y, width, height, peak } = regions[region];
-    byId("region-line").textContent =
-      `Region ${region + 1} of ${regions.length}: at ${x},${y}, ${width}×${height}, peak ${figure(peak)}`;
-  }
+  const many = (count, what) => (count ? [`${count} ${what}${count === 1 ? "" : "s"}`] : []);
+  const counts = [...many(bands.length, "band"), ...many(regions.length, "changed region")].join(", ");
+  if (region < 0) byId("region-line").textContent = marks.length ? `${counts}; n shows ${marks.length === 1 ? "it" : "the next"}` : "";
+  else byId("region-line").textContent = markInWords(marks[region], `${region + 1} of ${marks.length}`);
+}
+
+function markInWords({ words, at, x, y, width, height, peak }, which) {
+  if (words) return `Band ${which}: ${words}`;
+  return `Region ${which}: ${at ?? `at ${x},${y}, ${width}×${height}`}, peak ${figure(peak)}`;
 }
 
 /* The figures. */
@@ -671,6 +675,7 @@ function drawDetails(pair) {
     ["size", pair.width ? `${pair.width}×${pair.height}` : null],
     ["peak at", pair.peak_at ? pair.peak_at.join(",") : null],
     ["peak of", partsOf(pair)],
+    ...pair.marks.filter(({ words }) => words).map(({ words }) => ["band", words]),
     ["worst frame", pair.frame],
     ["background", pair.background],
     ["jnd", pair.visibility],

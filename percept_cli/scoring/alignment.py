@@ -1,0 +1,396 @@
+"""Which rows of two images correspond, where some were inserted, removed or moved.
+
+Rows that are equal, and that each image has once, anchor the alignment in the longest order that
+both have (the patience diff of Bram Cohen); what lies between is matched by likeness, where a gap
+costs something to open and something for each row (Gotoh 1982).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from percept_cli.canvas import Canvas, Span
+from percept_cli.results import Axis, Band
+
+Rows = NDArray[np.intp]
+Features = NDArray[np.float32]
+
+BLOCKS = 32
+"""Parts of a row whose mean colours are compared where no rows are equal."""
+OPEN, EXTEND, MOST = 0.3, 0.05, 0.09
+"""What a gap costs, each row in it, and at most two rows that correspond: less than two in gaps."""
+ALIKE = 0.03
+"""Mean difference, of 1, below which as many rows on both sides correspond one by one."""
+MOST_CELLS = 1 << 21
+"""Of two images' rows, the most pairs that are compared; of more, several rows count as one."""
+CHANCE = 4
+"""How many times larger both gaps around equal rows are where these may be so by chance."""
+MOST_SLID = 100
+"""Most rows by which a gap between equal rows is tried elsewhere."""
+LEAST_MOVED = 8
+"""Fewest rows that count as moved, not as removed here and inserted there."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How two images correspond, of which one may have what the other has not."""
+
+    bands: tuple[Band, ...]
+    canvas: Canvas
+
+
+def aligned(reference: NDArray[np.uint8], candidate: NDArray[np.uint8], axis: Axis) -> Alignment:
+    """Find what corresponds in two H×W×3 images along rows or columns.
+
+    Across that axis they correspond from the top left on; what only one has beyond is a band too.
+    """
+    across: Axis = "columns" if axis == "rows" else "rows"
+    turned = (x if axis == "rows" else x.swapaxes(0, 1) for x in (reference, candidate))
+    first, second = (np.ascontiguousarray(x) for x in turned)
+    shared = min(first.shape[1], second.shape[1])
+    along = _bands(first[:, :shared], second[:, :shared], axis)
+    beyond = []
+    for kind, longer in (("removed", first), ("inserted", second)):
+        if longer.shape[1] > shared:
+            rest, none = (shared, longer.shape[1]), (shared, shared)
+            spans = (rest, none) if kind == "removed" else (none, rest)
+            beyond.append(Band(kind, across, *spans))  # type: ignore[arg-type]
+    sizes = (reference.shape[1], reference.shape[0]), (candidate.shape[1], candidate.shape[0])
+    bands = (*along, *beyond)
+    return Alignment(bands, Canvas.of(bands, *sizes))
+
+
+def _bands(before: NDArray[np.uint8], after: NDArray[np.uint8], axis: Axis) -> Iterator[Band]:
+    match, moved = _matched(before, after)
+    here = np.setdiff1d(np.arange(len(after)), match)
+    for start, end in _spans(np.flatnonzero((match < 0) & (moved < 0))):
+        place = int(match[:start].max(initial=-1)) + 1
+        yield Band("removed", axis, (start, end), (place, place))
+    for start, end in _spans(np.setdiff1d(here, moved)):
+        place = int(np.flatnonzero((match >= 0) & (match < start)).max(initial=-1)) + 1
+        yield Band("inserted", axis, (place, place), (start, end))
+    for start, end in _spans(np.flatnonzero(moved >= 0), moved):
+        first = int(moved[start])
+        yield Band("moved", axis, (start, end), (first, first + end - start))
+
+
+def _spans(rows: Rows, others: Rows | None = None) -> Iterator[tuple[int, int]]:
+    """First and end of each run of rows; with others, where those of the other image run on too."""
+    apart = np.diff(rows) != 1
+    if others is not None:
+        apart |= np.diff(others[rows]) != 1
+    edges = np.flatnonzero(apart) + 1
+    for run in np.split(rows, edges):
+        if len(run):
+            yield int(run[0]), int(run[-1]) + 1
+
+
+def _matched(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Rows, Rows]:
+    """For each row of the first image that of the second, or -1: in their order, and moved."""
+    first, second = (np.array([hash(row.tobytes()) for row in image]) for image in (before, after))
+    match = np.full(len(first), -1)
+    _match_equal(first, second, match)
+    _drop_chance(match, len(second))
+    moved = _moved(first, second, match)
+    for rows, others in _gaps(match, moved, len(second)):
+        top, up = rows[0], others[0]
+        features = (_features(before[top : rows[-1] + 1]), _features(after[up : others[-1] + 1]))
+        here, there = _alike(features[0][rows - top], features[1][others - up])
+        match[rows[here]] = others[there]
+    return match, moved
+
+
+def _match_equal(first: Rows, second: Rows, match: Rows) -> None:
+    """Note equal rows, given as numbers, in `match`."""
+    todo = [(0, len(first), 0, len(second))]
+    while todo:
+        top, bottom, up, down = todo.pop()
+        while top < bottom and up < down and first[top] == second[up]:
+            match[top] = up
+            top, up = top + 1, up + 1
+        while top < bottom and up < down and first[bottom - 1] == second[down - 1]:
+            bottom, down = bottom - 1, down - 1
+            match[bottom] = down
+        if top < bottom and up < down:
+            rows, others = _anchors(first[top:bottom], second[up:down])
+            match[rows + top] = others + up
+            ends = [(row + top, other + up) for row, other in zip(rows, others, strict=True)]
+            for row, other in [*ends, (bottom, down)] if ends else ():
+                todo.append((top, int(row), up, int(other)))
+                top, up = int(row) + 1, int(other) + 1
+
+
+def _drop_chance(match: Rows, length: int) -> None:
+    """Forget few equal rows between much larger gaps: likeness will tell whether they belong."""
+    rows = np.flatnonzero(match >= 0)
+    edges = np.flatnonzero((np.diff(rows) != 1) | (np.diff(match[rows]) != 1)) + 1
+    runs = [run for run in np.split(rows, edges) if len(run)]
+    ends = [(-1, -1), *((int(run[-1]), int(match[run[-1]])) for run in runs)]
+    starts = [*((int(run[0]), int(match[run[0]])) for run in runs), (len(match), length)]
+    gaps = [
+        max(after[0] - before[0], after[1] - before[1]) - 1
+        for before, after in zip(ends, starts, strict=True)
+    ]
+    for run, *around in zip(runs, gaps, gaps[1:], strict=False):
+        if CHANCE * len(run) < min(around):
+            match[run] = -1
+
+
+def _anchors(first: Rows, second: Rows) -> tuple[Rows, Rows]:
+    """Rows that are equal and that each has once, in the longest order that both have."""
+    rows, others = _once_in_both(first, second)
+    # Of the rising sequences of each length the smallest end, where it is, and what is before it.
+    ends: list[int] = []
+    at: list[int] = []
+    before: list[int] = []
+    for place, other in enumerate(others.tolist()):
+        length = bisect_left(ends, other)
+        if length == len(ends):
+            ends.append(other)
+            at.append(place)
+        else:
+            ends[length], at[length] = other, place
+        before.append(at[length - 1] if length else -1)
+    chain = []
+    place = at[-1] if at else -1
+    while place >= 0:
+        chain.append(place)
+        place = before[place]
+    return rows[chain[::-1]], others[chain[::-1]]
+
+
+def _once_in_both(first: Rows, second: Rows) -> tuple[Rows, Rows]:
+    """Places of the numbers that both have, and each has once; the first rise."""
+    alone = []
+    for numbers in (first, second):
+        values, places, counts = np.unique(numbers, return_index=True, return_counts=True)
+        alone.append((values[counts == 1], places[counts == 1]))
+    _, here, there = np.intersect1d(alone[0][0], alone[1][0], return_indices=True)
+    rows, others = alone[0][1][here], alone[1][1][there]
+    order = np.argsort(rows)
+    return rows[order], others[order]
+
+
+def _moved(first: Rows, second: Rows, match: Rows) -> Rows:
+    """For each row that is left and is elsewhere in the second image, its place there, or -1.
+
+    `match` is changed where it could as well be another: a gap between equal rows may be anywhere.
+    """
+    moved = np.full(len(first), -1)
+    partners = np.full(len(second), -1)
+    partners[match[match >= 0]] = np.flatnonzero(match >= 0)
+    for gap, other in product(*(list(_spans(np.flatnonzero(x < 0))) for x in (match, partners))):
+        if gap[1] - gap[0] == other[1] - other[0] >= LEAST_MOVED:
+            _move_whole(first, second, match, partners, moved, gap, other)
+    free, left = (match < 0) & (moved < 0), partners < 0
+    left[moved[moved >= 0]] = False
+    mine, others = np.flatnonzero(free), np.flatnonzero(left)
+    for place, other_place in zip(*_once_in_both(first[mine], second[others]), strict=True):
+        top, up = int(mine[place]), int(others[other_place])
+        if moved[top] >= 0:
+            continue
+        bottom, down = top, up
+        while top and up and free[top - 1] and left[up - 1] and first[top - 1] == second[up - 1]:
+            top, up = top - 1, up - 1
+        while (
+            bottom < len(first)
+            and down < len(second)
+            and free[bottom]
+            and left[down]
+            and first[bottom] == second[down]
+        ):
+            bottom, down = bottom + 1, down + 1
+        if bottom - top >= LEAST_MOVED:
+            moved[top:bottom] = np.arange(up, down)
+            free[top:bottom] = left[up:down] = False
+    return moved
+
+
+def _move_whole(
+    first: Rows, second: Rows, match: Rows, partners: Rows, moved: Rows, gap: Span, other: Span
+) -> None:
+    """Note that what is missing at one place is all that came at another, if it is."""
+    gone, come = slice(*gap), slice(*other)
+    if max(match[gone].max(), moved[gone].max(), partners[come].max()) >= 0:
+        return  # One of them has found its place.
+    if np.isin(np.arange(*other), moved).any():
+        return
+    slides = product(_slides(first, match, gap), _slides(second, partners, other))
+    for by, other_by in sorted(slides, key=lambda both: sum(map(abs, both))):
+        (top, bottom), (up, down) = ((a + n, b + n) for (a, b), n in ((gap, by), (other, other_by)))
+        if np.array_equal(first[top:bottom], second[up:down]):
+            _slide(match, partners, gap, by)
+            _slide(partners, match, other, other_by)
+            moved[top:bottom] = np.arange(up, down)
+            return
+
+
+def _slide(match: Rows, partners: Rows, gap: Span, by: int) -> None:
+    """Let a gap be so many rows further down: what it leaves has the partners of what it takes."""
+    (top, bottom), count = gap, abs(by)
+    gets, gives = (top, bottom) if by > 0 else (bottom - count, top - count)
+    match[gets : gets + count] = match[gives : gives + count].copy()
+    match[top + by : bottom + by] = -1
+    partners[match[gets : gets + count]] = np.arange(gets, gets + count)
+
+
+def _slides(rows: Rows, partners: Rows, gap: Span) -> list[int]:
+    """By how many rows a gap without partners may be further down, the nearest first."""
+    found, (top, bottom) = [0], gap
+    for step in (1, -1):
+        for by in range(1, MOST_SLID):
+            enters, leaves = (bottom, top) if step > 0 else (top - 1, bottom - 1)
+            enters, leaves = enters + step * (by - 1), leaves + step * (by - 1)
+            inside = 0 <= enters < len(rows) and partners[enters] >= 0
+            if not (inside and rows[enters] == rows[leaves]):
+                break
+            found.append(step * by)
+    return sorted(found, key=abs)
+
+
+def _gaps(match: Rows, moved: Rows, length: int) -> Iterator[tuple[Rows, Rows]]:
+    """Rows of both images that are left between the same two that correspond."""
+    fixed = np.flatnonzero(match >= 0)
+    rows = np.flatnonzero((match < 0) & (moved < 0))
+    others = np.setdiff1d(np.arange(length), np.concatenate([match, moved]))
+    gaps = np.searchsorted(fixed, rows), np.searchsorted(match[fixed], others)
+    for gap in np.intersect1d(*gaps):
+        starts, ends = (np.searchsorted(each, (gap, gap + 1)) for each in gaps)
+        yield rows[slice(*starts)], others[slice(*ends)]
+
+
+def _features(rows: NDArray[np.uint8], several: int = 1) -> Features:
+    """Mean colours in 0..1 of the parts of each row, or of each group of rows."""
+    height, width = rows.shape[:2]
+    size = min(BLOCKS, width), max(height // several, 1)
+    small = np.asarray(Image.fromarray(rows).resize(size, Image.Resampling.BOX))
+    features: Features = np.divide(small.reshape(size[1], -1), 255, dtype=np.float32)
+    return features
+
+
+def _alike(first: Features, second: Features) -> tuple[Rows, Rows]:
+    """Rows that correspond, by their features."""
+    if len(first) == len(second) and np.abs(first - second).mean() <= ALIKE:
+        return np.arange(len(first)), np.arange(len(first))
+    several = math.ceil(math.sqrt(len(first) * len(second) / MOST_CELLS))
+    if several == 1:
+        return _cheapest(first, second)
+    coarse = _cheapest(_grouped(first, several), _grouped(second, several))
+    return _refined(first, second, *coarse, several)
+
+
+def _grouped(features: Features, several: int) -> Features:
+    starts = np.arange(0, len(features), several)
+    counts = np.diff(starts, append=len(features))[:, None]
+    means: Features = (np.add.reduceat(features, starts) / counts).astype(np.float32)
+    return means
+
+
+def _cheapest(first: Features, second: Features) -> tuple[Rows, Rows]:
+    """Rows that correspond where all gaps and differences together cost least."""
+    steps = np.arange(len(second) + 1) * EXTEND
+    best, above = np.where(steps > 0, OPEN + steps, 0), np.full(len(steps), np.inf)
+    shape = len(first) + 1, len(steps)
+    # Whether a gap in one image ends here, and whether it goes on there.
+    ends_above, ends_left = np.zeros(shape, bool), np.zeros(shape, bool)
+    on_above, on_left = np.zeros(shape, bool), np.zeros(shape, bool)
+    ends_left[0, 1:] = on_left[0, 2:] = True
+    for row, features in enumerate(first, start=1):
+        costs = np.minimum(np.abs(second - features).mean(axis=1), MOST)
+        opened = best + (OPEN + EXTEND)
+        on_above[row] = above + EXTEND < opened
+        above = np.minimum(above + EXTEND, opened)
+        straight = above.copy()
+        np.minimum(straight[1:], best[:-1] + costs, out=straight[1:])
+        ends_above[row] = straight == above
+        started = straight - steps
+        least = np.minimum.accumulate(started)
+        left = np.concatenate([[np.inf], least[:-1] + steps[1:] + OPEN])
+        on_left[row, 1:] = least[:-1] < started[:-1]
+        ends_left[row] = left < straight
+        best = np.minimum(straight, left)
+    return _traced(ends_above, ends_left, on_above, on_left)
+
+
+def _traced(
+    ends_above: NDArray[np.bool_],
+    ends_left: NDArray[np.bool_],
+    on_above: NDArray[np.bool_],
+    on_left: NDArray[np.bool_],
+) -> tuple[Rows, Rows]:
+    rows, others = [], []
+    row, other = (length - 1 for length in ends_above.shape)
+    while row and other:
+        if ends_left[row, other]:
+            while on_left[row, other]:
+                other -= 1
+            other -= 1
+        if not other:
+            break
+        if ends_above[row, other]:
+            while on_above[row, other]:
+                row -= 1
+            row -= 1
+        else:
+            row, other = row - 1, other - 1
+            rows.append(row)
+            others.append(other)
+    return np.array(rows[::-1], int), np.array(others[::-1], int)
+
+
+def _refined(
+    first: Features, second: Features, rows: Rows, others: Rows, several: int
+) -> tuple[Rows, Rows]:
+    """Single rows that correspond, from groups of `several` that do."""
+    if not len(rows):
+        return rows, others
+    match = np.full(len(first), -1)
+    edges = np.flatnonzero(np.diff(others - rows)) + 1
+    runs = []
+    for run, others_run in zip(np.split(rows, edges), np.split(others, edges), strict=True):
+        top, bottom = int(run[0]) * several, min((int(run[-1]) + 1) * several, len(first))
+        shift = (int(others_run[0]) - int(run[0])) * several
+        shifts = range(shift - several, shift + several + 1)
+        runs.append((top, min(shifts, key=partial(_cost_of, first, second, top, bottom))))
+    ends = [top for top, _ in runs[1:]] + [len(first)]
+    start = 0
+    for place, ((_, shift), end) in enumerate(zip(runs, ends, strict=True)):
+        after = runs[place + 1][1] if place + 1 < len(runs) else shift
+        end = _seam(first, second, end, shift, after, 3 * several) if after != shift else end
+        mine = np.arange(max(start, -shift), max(min(end, len(second) - shift), start, -shift))
+        match[mine] = mine + shift
+        start = max(end, start) + max(shift - after, 0)
+    found = np.flatnonzero(match >= 0)
+    return found, match[found]
+
+
+def _cost_of(first: Features, second: Features, top: int, bottom: int, shift: int) -> float:
+    """Mean difference of rows from those so many further down in the second image."""
+    return float(_costs(first, second, np.arange(top, bottom), shift).mean())
+
+
+def _costs(first: Features, second: Features, rows: Rows, shift: int) -> NDArray[np.float64]:
+    """Each row's difference; 1 where there is no other."""
+    there = (rows + shift >= 0) & (rows + shift < len(second)) & (rows >= 0) & (rows < len(first))
+    costs = np.ones(len(rows))
+    mine = rows[there]
+    costs[there] = np.abs(first[mine] - second[mine + shift]).mean(axis=1)
+    return costs
+
+
+def _seam(first: Features, second: Features, near: int, before: int, after: int, reach: int) -> int:
+    """Where rows stop to be shifted by one count and are shifted by the other, behind a gap."""
+    gone = max(before - after, 0)
+    places = np.arange(max(near - reach - gone, 0), min(near + reach, len(first) - gone) + 1)
+    upper = np.cumsum(_costs(first, second, places, before))
+    lower = np.cumsum(_costs(first, second, places + gone, after)[::-1])[::-1]
+    return int(places[np.argmin(np.append(0, upper[:-1]) + lower)])

@@ -1,0 +1,213 @@
+"""Rows and columns that were inserted, removed or moved are found, and the rest is compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from alignment import changed, fits, lengths, page
+from conftest import Run
+from numpy.typing import NDArray
+from PIL import Image
+
+import percept_cli
+from percept_cli.errors import PerceptError
+from percept_cli.results import Band
+from percept_cli.scoring.alignment import aligned
+
+Pixels = NDArray[np.uint8]
+
+
+def a_page(seed: int = 0, width: int = 320, height: int = 400) -> Pixels:
+    return page(np.random.default_rng(seed), width, height)
+
+
+def noisy(image: Pixels, levels: int = 2) -> Pixels:
+    noise = np.random.default_rng(1).integers(-levels, levels + 1, image.shape)
+    return (image + noise).clip(0, 255).astype(np.uint8)
+
+
+BEFORE, OTHER = a_page(), a_page(1)
+INSERTED = np.concatenate([BEFORE[:100], OTHER[50:75], BEFORE[100:]])
+
+
+def test_inserted_and_removed_rows_are_named_in_both_images() -> None:
+    assert aligned(BEFORE, INSERTED, "rows").bands == (
+        Band("inserted", "rows", (100, 100), (100, 125)),
+    )
+    assert aligned(INSERTED, BEFORE, "rows").bands == (
+        Band("removed", "rows", (100, 125), (100, 100)),
+    )
+
+
+def test_moved_rows_are_neither_inserted_nor_removed() -> None:
+    moved = np.concatenate([BEFORE[:40], BEFORE[80:300], BEFORE[40:80], BEFORE[300:]])
+    bands = aligned(BEFORE, moved, "rows").bands
+    assert [band.kind for band in bands] == ["moved"]
+    assert fits(BEFORE, moved, bands)
+
+
+def test_columns_are_rows_of_the_turned_image() -> None:
+    turned = (image.swapaxes(0, 1) for image in (BEFORE, INSERTED))
+    assert aligned(*turned, "columns").bands == (
+        Band("inserted", "columns", (100, 100), (100, 125)),
+    )
+
+
+def test_where_both_sides_differ_what_is_beyond_is_a_band_too() -> None:
+    wider = np.pad(INSERTED, ((0, 0), (0, 30), (0, 0)), constant_values=90)
+    assert set(aligned(BEFORE, wider, "rows").bands) == {
+        Band("inserted", "rows", (100, 100), (100, 125)),
+        Band("inserted", "columns", (320, 320), (320, 350)),
+    }
+
+
+def test_in_95_of_100_random_pages_all_is_found_to_the_pixel() -> None:
+    random, found = np.random.default_rng(7), 0
+    for _ in range(100):
+        before = page(random, 320, int(random.integers(600, 1000)))
+        after, made = changed(random, before)
+        bands, wanted = aligned(before, after, "rows").bands, lengths(())
+        for kind, length in made:
+            wanted[kind] += length
+        found += lengths(bands) == wanted and fits(before, after, bands)
+    assert found >= 95
+
+
+@pytest.mark.parametrize("size", [400, 4000])
+def test_noise_everywhere_hides_no_inserted_rows(size: int) -> None:
+    """4,000 rows by 4,000 are more than are compared one by one."""
+    before = a_page(3, 320, size)
+    after = noisy(np.concatenate([before[:300], OTHER[40:77], before[300:]]))
+    (band,) = aligned(before, after, "rows").bands
+    assert band.kind == "inserted" and band.candidate[1] - band.candidate[0] == 37
+    rest = np.delete(after, slice(*band.candidate), axis=0)
+    assert np.abs(rest.astype(int) - before).max() <= 2
+
+
+def test_what_changed_in_place_is_no_band() -> None:
+    after = BEFORE.copy()
+    after[100:160] = OTHER[100:160]
+    assert aligned(BEFORE, after, "rows").bands == ()
+
+
+def test_empty_and_flat_images_have_an_alignment() -> None:
+    flat = np.full((50, 40, 3), 200, np.uint8)
+    (band,) = aligned(flat, flat[:30], "rows").bands
+    assert band.kind == "removed" and band.reference[1] - band.reference[0] == 20
+
+
+@pytest.fixture
+def grown(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A baseline, a candidate with 25 rows more and a red box below, and that without the rows."""
+    after = INSERTED.copy()
+    after[250:290, 60:120] = 200, 30, 30
+    images = BEFORE, after, np.delete(after, slice(100, 125), axis=0)
+    paths = tuple(tmp_path / name for name in ("before.png", "after.png", "rest.png"))
+    for image, path in zip(images, paths, strict=True):
+        Image.fromarray(image).save(path)
+    before, candidate, rest = paths
+    return before, candidate, rest
+
+
+def test_check_fails_a_page_that_grew_and_compares_the_rest(
+    percept: Run, tmp_path: Path, grown: tuple[Path, Path, Path]
+) -> None:
+    before, after, rest = grown
+    done = percept("check", before, after, "--json", "r.json", "--heatmap", "map.png")
+    assert done.returncode == 1
+    assert "sizes differ: reference 320x400, candidate 320x425" in done.stdout
+    assert "25 rows inserted at y 100" in done.stdout
+    (pair,) = json.loads((tmp_path / "r.json").read_text())["pairs"]
+    band = {"kind": "inserted", "axis": "rows", "reference": [100, 100], "candidate": [100, 125]}
+    assert pair["bands"] == [band]
+    assert (pair["width"], pair["height"]) == (320, 425)
+    (region,) = pair["regions"]
+    assert region["x"] <= 60 and region["x"] + region["width"] >= 120
+    assert region["y"] <= 250 and region["y"] + region["height"] >= 290
+    assert region["height"] < 120, "not counted with the rows above"
+    assert 250 <= pair["peak_at"][1] <= 290
+    alone = percept_cli.compare(before, rest, preset="rendering")
+    assert (pair["total"], pair["peak"]) == (alone.total, alone.peak)
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.size[0] == 320 and picture.size[1] > 425
+
+
+def test_equal_sizes_are_aligned_on_request(percept: Run, tmp_path: Path) -> None:
+    Image.fromarray(BEFORE).save(tmp_path / "a.png")
+    Image.fromarray(INSERTED[: len(BEFORE)]).save(tmp_path / "b.png")
+    plain = percept("check", "a.png", "b.png")
+    assert plain.returncode == 1 and "inserted" not in plain.stdout
+    done = percept("check", "a.png", "b.png", "--align", "rows")
+    assert done.returncode == 1
+    assert "25 rows inserted at y 100" in done.stdout and "25 rows removed" in done.stdout
+    assert "peak 0.0000" in done.stdout
+    compared = percept("compare", "a.png", "b.png", "--align", "rows", "--preset", "rendering")
+    assert compared.returncode == 0 and "25 rows inserted at y 100" in compared.stdout
+    assert "identical" not in compared.stdout
+
+
+def test_a_pixel_more_may_be_allowed(percept: Run, tmp_path: Path) -> None:
+    Image.fromarray(BEFORE).save(tmp_path / "a.png")
+    Image.fromarray(np.pad(BEFORE, ((0, 1), (0, 0), (0, 0)))).save(tmp_path / "b.png")
+    assert percept("check", "a.png", "b.png").returncode == 1
+    done = percept("check", "a.png", "b.png", "--size-tolerance", "1", "--json", "r.json")
+    assert done.returncode == 0, done.stdout
+    (pair,) = json.loads((tmp_path / "r.json").read_text())["pairs"]
+    assert pair["status"] == "passed" and (pair["width"], pair["height"]) == (320, 400)
+    assert "320x401: what both have was compared" in pair["notes"][0]
+
+
+def test_ignored_regions_are_those_of_the_reference(grown: tuple[Path, Path, Path]) -> None:
+    before, after, _ = grown
+    options: dict[str, Any] = {"preset": "rendering", "resize": "none", "align": "auto"}
+    result = percept_cli.compare(before, after, ignore=["50,215,90,60"], **options)
+    assert result.total == 0 and result.bands and result.status == "compared"
+    with pytest.raises(PerceptError, match="outside the image of 320x400"):
+        percept_cli.compare(before, after, ignore=["0,410,10,10"], **options)
+
+
+def test_transparent_pages_are_aligned_too() -> None:
+    def clear(image: Pixels) -> Image.Image:
+        alpha = np.where((image == 255).all(axis=2), 0, 255).astype(np.uint8)
+        return Image.fromarray(np.dstack([image, alpha]))
+
+    after = INSERTED.copy()
+    after[250:290, 60:120] = 200, 30, 30
+    result = percept_cli.compare(
+        clear(BEFORE), clear(after), preset="rendering", resize="none", align="auto"
+    )
+    assert [band.candidate for band in result.bands] == [(100, 125)]
+    assert result.background in ("white", "black") and result.peak_at
+    assert 250 <= result.peak_at[1] <= 290
+
+
+def test_shrunk_images_have_places_in_the_candidates_pixels(
+    grown: tuple[Path, Path, Path],
+) -> None:
+    before, after, _ = grown
+    result = percept_cli.compare(
+        before, after, preset="quality", shrink=100, resize="none", align="auto"
+    )
+    assert result.peak_at and 240 <= result.peak_at[1] <= 300 and 50 <= result.peak_at[0] <= 130
+
+
+def test_the_network_sees_nothing_where_too_little_corresponds() -> None:
+    small = np.zeros((3, 40, 3), np.uint8)
+    with pytest.raises(PerceptError, match="sizes differ"):
+        percept_cli.compare(small, np.zeros((90, 40, 3), np.uint8), resize="none", align="auto")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--align", "up"), "unknown align 'up'"),
+        (("--size-tolerance", "-1"), "--size-tolerance -1"),
+    ],
+)
+def test_what_means_nothing_is_refused(percept: Run, flags: tuple[str, ...], said: str) -> None:
+    done = percept("check", "a.png", "b.png", *flags)
+    assert done.returncode == 2 and said in done.stderr

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from percept_cli.cli import options as shared
+from percept_cli.cli.check import context_of_check, rules_of
 from percept_cli.cli.exits import INCOMPLETE
+from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import OutputError, one_line, shown
+from percept_cli.errors import OutputError, PerceptError, one_line, shown
 from percept_cli.gate.approve import Approval, Change, carry_out
+from percept_cli.gate.check import PASSES, Check
 from percept_cli.inputs.files import MAX_BYTES
+from percept_cli.inputs.pairs import Pair
+from percept_cli.inputs.saved import read_saved
 from percept_cli.scoring.options import MAX_PIXELS
+
+SILENT = ("unchanged", "passed", "error")
+"""What is only counted, or was said already."""
 
 
 def approve(
-    baseline: shared.Baseline,
-    candidate: shared.Checked,
+    context: typer.Context,
+    baseline: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BASELINE]", help="Accepted image, or folder of them."),
+    ] = None,
+    candidate: Annotated[
+        Path | None, typer.Argument(metavar="[CANDIDATE]", help="Image, or folder, to accept.")
+    ] = None,
     globs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[GLOB]...", help="Only images whose path matches one of these."),
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RESULTS",
+            help="Only what failed in this check's JSON, unless an image has changed since. Names "
+            "BASELINE and CANDIDATE, so that all arguments are GLOBs.",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also accept what differs and passes the check.")
+    ] = False,
     variant: Annotated[
         str | None,
         typer.Option(
@@ -38,12 +67,14 @@ def approve(
     ] = False,
     max_pixels: shared.MaxPixels = MAX_PIXELS,
     max_bytes: shared.MaxBytes = MAX_BYTES,
+    workers: shared.Workers = None,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Accept candidates as baselines, all of them or those that match a glob.
+    """Accept candidates that fail the check as baselines, all or those that match a glob.
 
-    A candidate equal to its baseline, or to a variant of it, changes nothing. One that does not
-    decode is an error; files that are no images are left out.
+    Judges as `check` would with the settings of percept.toml and of the environment: what passes
+    stays as it is. A candidate that does not decode is an error; files that are no images are left
+    out.
 
     Examples:
 
@@ -51,20 +82,77 @@ def approve(
 
         percept approve baselines/ screenshots/ 'settings/*' --dry-run
 
+        percept approve --from results.json
+
         percept approve baselines/ screenshots/ --variant mac
     """
     talk = Talk(quiet)
+    accepted = None
+    if results:
+        globs = [str(given) for given in (baseline, candidate, *(globs or ())) if given]
+        baseline, candidate, accepted = _failed(results)
+        if not accepted:
+            talk.note(f"nothing to approve: nothing failed in {shown(results)}")
+            raise typer.Exit()
+    if not (baseline and candidate):
+        raise PerceptError("name a BASELINE and a CANDIDATE, or --from the results of a check")
+
+    def passing(pairs: Sequence[Pair]) -> Collection[str]:
+        limits = "--max-pixels", str(max_pixels), "--max-bytes", str(max_bytes)
+        check = Check(rules_of(context_of_check(context, *limits)), workers=workers)
+        judged = check.results(pairs)
+        shown_judged = judged if quiet else with_progress(judged, len(pairs))
+        return {pair.name for pair, scored in shown_judged if scored.result.status in PASSES}
+
+    approval = Approval(
+        baseline,
+        candidate,
+        globs or (),
+        variant,
+        prune,
+        None if everything or accepted else passing,
+        accepted,
+        max_pixels,
+        max_bytes,
+    )
     done: Counter[str] = Counter()
-    approval = Approval(baseline, candidate, globs or (), variant, prune, max_pixels, max_bytes)
     for change in approval.changes():
         action = _done(change, talk, dry_run=dry_run)
         done[action] += 1
-        if action not in ("unchanged", "error"):
+        if action not in SILENT:
             file = change.candidate if action == "left out" else change.baseline
             typer.echo(f"{action:9}  {one_line(shown(file or change.baseline))}")
     counts = ", ".join(f"{count} {action}" for action, count in sorted(done.items()))
     talk.note(f"{counts or 'nothing to do'}{' (dry run: nothing was done)' if dry_run else ''}")
+    if done["passed"]:
+        talk.note("what passed the check stays as it is: --all accepts it too")
+    if done["gone"]:
+        talk.note(f"{done['gone']} baseline(s) have no candidate: --prune removes them")
     raise typer.Exit(INCOMPLETE if done["error"] else 0)
+
+
+def _failed(results: Path) -> tuple[Path, Path, dict[str, str | None]]:
+    """The two paths of a saved check, and the names of what failed, with its candidate's hash.
+
+    Raises PerceptError where these are not below the current folder: anybody may have written that.
+    """
+    saved = read_saved(results)
+    references, candidates = saved.settings.references, saved.settings.candidates
+    if references is None or candidates is None:
+        raise PerceptError(f"{shown(results)}: not of a check: name BASELINE and CANDIDATE")
+    baseline, candidate = Path(references), Path(candidates)
+    for path in (baseline, candidate):
+        if Path.cwd() not in (path.resolve(), *path.resolve().parents):
+            raise PerceptError(
+                f"{shown(results)} is of {shown(path)}, which is not below this folder: "
+                "run this where the check ran"
+            )
+    failed = {}
+    for result in (result for result in saved.results if result.failures):
+        root = candidate if result.candidate else baseline
+        name = os.path.relpath(result.name, root)
+        failed[root.name if name == "." else name] = result.candidate_sha256
+    return baseline, candidate, failed
 
 
 def _done(change: Change, talk: Talk, *, dry_run: bool) -> str:

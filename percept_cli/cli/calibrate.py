@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from percept_cli.cli import options as shared
-from percept_cli.cli.check import rules_of
+from percept_cli.cli.check import context_of_check, rules_of
 from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
@@ -69,7 +69,7 @@ def calibrate(
         percept calibrate linux/ mac/ --different before/ after/ --write
     """
     talk = Talk(quiet)
-    of_check = _check_context(context)
+    of_check = context_of_check(context, *NO_THRESHOLDS)
     rules = rules_of(of_check)
     scorer = Scorer(
         rules.recipe_of_others.options,
@@ -113,16 +113,6 @@ def calibrate(
         write_thresholds(file, key, found.pop("", None), found)
         talk.note(f"written to {shown(file)}")
     raise typer.Exit(INCOMPLETE if talk.errors else 0)
-
-
-def _check_context(context: typer.Context) -> typer.Context:
-    """The context that `check` would have, with all its settings."""
-    assert context.parent
-    group: Any = context.parent.command
-    made: typer.Context = group.commands["check"].make_context(
-        "check", [".", ".", *NO_THRESHOLDS], parent=context.parent
-    )
-    return made
 
 
 def _pairs(paths: tuple[Path, Path] | None, manifest: Path | None) -> tuple[list[Pair], list[str]]:

@@ -119,6 +119,16 @@ def check(
     raise typer.Exit(_exit_code(run))
 
 
+def context_of_check(context: typer.Context, *arguments: str) -> typer.Context:
+    """The context that `check` would have, with its settings from files and the environment."""
+    assert context.parent
+    group: Any = context.parent.command
+    made: typer.Context = group.commands["check"].make_context(
+        "check", [*arguments, "--", ".", "."], parent=context.parent
+    )
+    return made
+
+
 def rules_of(context: typer.Context) -> Rules:
     """How each image is compared and judged, from a context of this command."""
     params: dict[str, Any] = context.params

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +18,18 @@ from percept_cli.inputs.files import MAX_BYTES, read_bytes, size_of
 from percept_cli.inputs.pairs import Pair, pairs_of
 from percept_cli.writing import remove, write_whole
 
-Action = Literal["added", "updated", "removed", "unchanged", "left out", "error"]
+Action = Literal["added", "updated", "removed", "unchanged", "passed", "gone", "left out", "error"]
+
+Passing = Callable[[Sequence[Pair]], Collection[str]]
+"""The names of those of some pairs that a check passes."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one baseline, or is not made one: a file that is no image is left out."""
+    """What becomes of one baseline, or is not made one: a file that is no image is left out.
+
+    It stays as it is where its candidate is unchanged, passed the check, or is gone.
+    """
 
     action: Action
     baseline: Path
@@ -30,6 +37,8 @@ class Change:
     error: str | None = None
     root: Path | None = None
     """Outside of this folder nothing is written or removed; None for the baseline's own."""
+    sha256: str | None = None
+    """Hash of the candidate that is accepted."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,10 @@ class Approval:
     """Keep the baselines there are, and add the candidates as their variant of this name."""
     prune: bool = False
     """Remove baselines whose candidate is gone."""
+    passing: Passing | None = None
+    """What a check passes stays as it is; without, only equal files do."""
+    accepted: Mapping[str, str | None] | None = None
+    """Only images of these names, with the hash that the candidate of each had."""
     max_pixels: int = 200_000_000
     max_bytes: int = MAX_BYTES
 
@@ -66,13 +79,33 @@ class Approval:
             raise PerceptError(f"{shown(self.candidate)}: no candidates: nothing to approve")
         left_out = [name for name in others if self._chooses(name)]
         chosen = {name: group for name, group in groups.items() if self._chooses(name)}
+        if self.accepted is not None:
+            left_out = []
+            chosen = {name: group for name, group in chosen.items() if name in self.accepted}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            changes = pool.map(self._changes, chosen, chosen.values())
-            made = [change for several in changes for change in several]
+            found = list(pool.map(self._changes, chosen, chosen.values()))
+        made = self._without_passing(list(chosen.values()), found)
         for name in left_out:
             made.append(Change("left out", self.baseline / name, self.candidate / name))
         root = self.baseline if self.candidate.is_dir() else None
         return [replace(change, root=root) for change in made]
+
+    def _without_passing(self, groups: list[list[Pair]], found: list[list[Change]]) -> list[Change]:
+        """All changes, but for those of candidates that a check passes."""
+        grouped = list(zip(groups, found, strict=True))
+        differing = [
+            pair
+            for group, changes in grouped
+            for pair in group
+            if pair.reference and changes and changes[0].action in ("added", "updated")
+        ]
+        passed = self.passing(differing) if self.passing and differing else ()
+        made: list[Change] = []
+        for group, changes in grouped:
+            if changes and group[0].name in passed:
+                changes = [replace(changes[0], action="passed")]
+            made += changes
+        return made
 
     def _pairs(self) -> tuple[list[Pair], list[str]]:
         """Pairs, and the names of those files among the candidates that are no images."""
@@ -93,8 +126,8 @@ class Approval:
             change = self._change(name, group, candidate)
             accepted = change.action in ("added", "updated") and self.variant is None
             return [change, *(_replaced(change.baseline, group) if accepted else ())]
-        references = (pair.reference for pair in group if self.prune)
-        return [Change("removed", reference) for reference in references if reference]
+        action: Action = "removed" if self.prune else "gone"
+        return [Change(action, pair.reference) for pair in group if pair.reference]
 
     def _change(self, name: str, group: list[Pair], candidate: Path) -> Change:
         target = self.baseline / name if self.candidate.is_dir() else self.baseline
@@ -104,13 +137,17 @@ class Approval:
             return Change("error", target, candidate, group[0].error)
         try:
             content = read_bytes(candidate, self.max_bytes)
+            sha256 = hashlib.sha256(content).hexdigest()
+            if self.accepted and sha256 != self.accepted[name]:
+                raise PerceptError(f"{shown(candidate)}: changed since that check: check it again")
             equal = any(p.reference and _equal(p.reference, candidate) for p in group)
             size_of(content, shown(candidate), self.max_pixels, decode=not equal)
             if equal:
                 return Change("unchanged", target, candidate)
         except PerceptError as error:
             return Change("error", target, candidate, str(error))
-        return Change("updated" if target.exists() else "added", target, candidate)
+        action: Action = "updated" if target.exists() else "added"
+        return Change(action, target, candidate, sha256=sha256)
 
 
 def _replaced(target: Path, group: list[Pair]) -> Iterator[Change]:
@@ -134,6 +171,9 @@ def carry_out(change: Change) -> None:
         if change.action == "removed":
             remove(change.baseline, root)
         elif change.action in ("added", "updated") and change.candidate:
-            write_whole(change.candidate.read_bytes(), change.baseline, root)
+            content = change.candidate.read_bytes()
+            if hashlib.sha256(content).hexdigest() != change.sha256:
+                raise OutputError(f"{shown(change.candidate)} changed meanwhile: approve it again")
+            write_whole(content, change.baseline, root)
     except OSError as error:
         raise OutputError(f"cannot write {shown(change.baseline)}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -74,6 +75,8 @@ class Loaded:
     count: int = 1
     held: int = 0
     """Pixels that count where reading ahead is limited: those of the larger image."""
+    candidate_sha256: str | None = None
+    """Hash of the candidate's file, where it is not the reference's content."""
 
 
 def undecoded(size: tuple[int, int]) -> int:
@@ -114,6 +117,7 @@ def load(
     if equal := _equal(left, right, options):
         return equal
     name = right.name if right else "candidate"
+    sha256 = hashlib.sha256(right.content).hexdigest() if right else None
     before = _Images(left or reference, "reference", options, known)
     after = _Images(right or candidate, "candidate", options)
     left = right = None  # Their bytes are needed no longer than the images.
@@ -123,9 +127,9 @@ def load(
         options = replace(options, align="none")
     frames = (_frame(before.take(n), after.take(n), n, name, options) for n in numbers)
     if len(numbers) > 1:
-        return Loaded(frames, len(numbers), held)
+        return Loaded(frames, len(numbers), held, sha256)
     frame = next(frames)
-    return Loaded((frame,), held=max(held, math.prod(frame.size)))
+    return Loaded((frame,), 1, max(held, math.prod(frame.size)), sha256)
 
 
 def _numbers(reference: int, candidate: int, name: str, chosen: int | None) -> Sequence[int]:

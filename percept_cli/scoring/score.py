@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections import deque
@@ -288,6 +289,9 @@ class Scorer:
         except OSError as error:
             reason = f"{result.name}: cannot be read ({error.strerror or error}): check it"
         failed = replace(result, status="error", error=reason)
+        if shapes_differ:
+            content = read_bytes(pair.candidate, options.max_bytes)
+            failed = replace(failed, candidate_sha256=hashlib.sha256(content).hexdigest())
         return _Begun(failed, options, shapes_differ=shapes_differ)
 
     def _unchanged(self, pair: Pair) -> _Begun | None:
@@ -309,7 +313,8 @@ class Scorer:
             size = size_of(content, result.name, options.max_pixels)
         except PerceptError as error:
             return _Begun(replace(result, status="error", error=str(error)), options)
-        return _Begun(result, options, held=undecoded(size))
+        sha256 = hashlib.sha256(content).hexdigest()
+        return _Begun(replace(result, candidate_sha256=sha256), options, held=undecoded(size))
 
     def _loaded(
         self, reference: Source, candidate: Source, result: Result, options: Options
@@ -317,6 +322,7 @@ class Scorer:
         return self._of(load(reference, candidate, options, self._reference), result, options)
 
     def _of(self, loaded: Loaded, result: Result, options: Options) -> _Begun:
+        result = replace(result, candidate_sha256=loaded.candidate_sha256)
         if loaded.count > 1:
             return _Begun(result, options, frames=loaded.frames, held=loaded.held)
         (frame,) = loaded.frames

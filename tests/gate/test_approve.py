@@ -60,7 +60,8 @@ def test_pruning_removes_baselines_without_candidate(tmp_path: Path) -> None:
     approve(baseline, REFERENCES)
     candidate.mkdir()
     (candidate / "coffee.png").write_bytes((REFERENCES / "coffee.png").read_bytes())
-    assert "article.png" not in approve(baseline, candidate)
+    assert approve(baseline, candidate)["article.png"] == "gone"
+    assert (baseline / "article.png").exists()
     assert approve(baseline, candidate, prune=True)["article.png"] == "removed"
     assert [path.name for path in baseline.iterdir()] == ["coffee.png"]
 

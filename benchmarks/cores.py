@@ -64,7 +64,7 @@ import sys, numpy as np, pytest
 @pytest.mark.parametrize("n", range({count}))
 def test_picture(percept_snapshot, n):
     picture = np.random.default_rng(n).integers(0, 256, (256, 256, 3), np.uint8)
-    percept_snapshot(picture // {darker}, threshold=9)
+    percept_snapshot(picture // {darker}, peak_threshold=9)
 """
 
 

@@ -5,29 +5,30 @@ Nothing here imports more than pytest before a snapshot is taken, nor torch befo
 
 from __future__ import annotations
 
-import io
 import re
 import zlib
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from percept_cli.snapshots.session import BASELINES, Session
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from percept_cli.scoring.score import Scored
-
-BASELINES = "baselines"
-"""Folder beside the tests that holds their baselines."""
 
 SHOWN_REGIONS = 3
 MAX_PIXELS = 200_000_000
 LONGEST = 150
 """Most characters of a file's name that come from a test's."""
+
+SESSION = pytest.StashKey[Session]()
+FAILURES = pytest.StashKey[list[str]]()
+"""What a test's snapshots came to, until it is told at the test's end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,14 +43,99 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="percept-failures",
         help="folder for candidates and heat maps of failures (default: %(default)s)",
     )
-    parser.addini("percept_peak_threshold", "largest peak that passes", default="normal")
+    group.addoption("--percept-report", metavar="DIR", help="folder for a report of all snapshots")
+    # Not one option with a value that may be left out: it would take the file behind it for one.
+    for flag, what in (("", "list"), ("=prune", "remove")):
+        group.addoption(
+            f"--percept-unused{flag}",
+            action="store_const",
+            const=what,
+            dest="percept_unused",
+            help=f"{what} baselines that no test asked for",
+        )
+    parser.addini("percept_peak_threshold", "largest peak that passes (default: normal)")
     parser.addini("percept_workers", "threads that compare (default: the cores there are)")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin what is known of the session."""
+    report = config.getoption("--percept-report")
+    folder = Path(config.invocation_params.dir, report) if report else None
+    session = Session(folder, bool(config.getoption("--percept-update")))
+    for argument in config.args:
+        path, of, _ = str(argument).partition("::")
+        if of:
+            session.chosen.add(str(Path(config.invocation_params.dir, path).resolve()))
+    config.stash[SESSION] = session
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Note whose baselines the test's would be."""
+    module = str(item.path.resolve())
+    item.config.stash[SESSION].collected[item.nodeid] = module, _of_test(item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Tell of all snapshots that do not pass when the test is at its end."""
+    failed = True
+    try:
+        outcome = yield
+        failed = False
+    finally:
+        failures = item.stash.get(FAILURES, [])
+        if failures and failed:
+            item.add_report_section("call", "percept", _together(failures))
+            failures.clear()
+    item.config.stash[SESSION].finished.add(item.nodeid)
+    _tell(failures)
+    return outcome
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker of pytest-xdist knows."""
+    if part := getattr(node, "workeroutput", {}).get("percept"):
+        node.config.stash[SESSION].add(part)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand on what this worker knows."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["percept"] = session.config.stash[SESSION].document()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Write the report, and say which baselines nobody asked for."""
+    session = config.stash[SESSION]
+    if session.report:
+        from percept_cli.errors import PerceptError
+
+        try:
+            page = session.write_report()
+            terminalreporter.write_line(f"percept report: {page or 'no snapshot was compared'}")
+        except PerceptError as error:
+            terminalreporter.write_line(f"percept report: {error}", red=True)
+            terminalreporter._session.exitstatus = pytest.ExitCode.INTERNAL_ERROR  # type: ignore
+    if what := config.getoption("percept_unused"):
+        unused = session.unused()
+        done = "removed" if what == "remove" else "--percept-unused=prune removes them"
+        terminalreporter.section("percept: baselines that no test asked for")
+        for path in unused:
+            terminalreporter.write_line(str(path))
+            if what == "remove":
+                path.unlink()
+        terminalreporter.write_line(f"{len(unused)} unused; {done}" if unused else "none")
+
+
 @pytest.fixture
-def percept_snapshot(request: pytest.FixtureRequest) -> Snapshot:
-    """Call it with an image: it fails unless the image looks like its baseline."""
-    return Snapshot(request)
+def percept_snapshot(request: pytest.FixtureRequest) -> Iterator[Snapshot]:
+    """Call it with an image: the test fails unless the image looks like its baseline."""
+    yield Snapshot(request)
+    # What was taken after the test itself, in a fixture's end, is told here.
+    _tell(request.node.stash.get(FAILURES, []))
 
 
 class Snapshot:
@@ -62,42 +148,104 @@ class Snapshot:
         below = path.relative_to(config.rootpath) if config.rootpath in path.parents else path
         self._failures = config.rootpath / str(config.getoption("--percept-output"))
         self._output = self._failures / below.with_suffix("").relative_to(below.anchor)
-        self._update = bool(config.getoption("--percept-update"))
-        self._threshold = config.getini("percept_peak_threshold")
-        self._workers = config.getini("percept_workers")
-        self._test = _file_name(request.node.nodeid.partition("::")[2])
+        self._config, self._node = config, request.node
+        self._session = config.stash[SESSION]
+        self._test = _of_test(request.node.nodeid)
         self._taken: list[str] = []
 
     def __call__(
-        self, image: Any, name: str | None = None, threshold: float | str | None = None
+        self, image: Any, name: str | None = None, *, strict: bool = False, **options: Any
     ) -> None:
-        """Fail unless the image looks like the baseline of that name; by default the test's.
+        """Fail the test unless the image looks like the baseline of that name; else the test's.
 
-        The image is a path, PNG or other encoded bytes, a Pillow image, a Matplotlib figure, an
-        H×W(×C) array, or a C×H×W or H×W×C tensor: uint8, or floating point in 0..1. The threshold
-        is the largest peak that passes: a number, or strict, normal or lenient.
+        The image is a path, the bytes of an image file or a file with them, a Pillow image, a
+        Matplotlib figure, a Playwright page or locator, an H×W, H×W×C or 1×H×W×C array, or a C×H×W
+        or 1×C×H×W tensor: uint8, or floating point in 0..1.
+
+        All snapshots of a test are compared and told of at its end; with `strict` one that does
+        not pass ends it. The options are those of `percept check`: preset, layers, layer_weights,
+        distance, raw, blur, tolerance, floor, colour, shrink, resize, align, size_tolerance,
+        background, frame, ignore, weights, precision, device, max_pixels and max_bytes decide what
+        is measured, peak_threshold, threshold, jnd and layer_thresholds what passes. A `mask` is an
+        image, as a path, array or Pillow image, whose light parts do not count.
         """
         __tracebackhide__ = True
-        file = self._name(name)
-        candidate = _png(image)
-        if problem := _problem(candidate, decode=self._update):
-            pytest.fail(problem, pytrace=False)
-        baseline = self._folder / file
-        if self._update:
-            self._accept(candidate, baseline)
-            return
-        if not baseline.exists():
-            where = self._written(file, candidate)
-            pytest.fail(f"no baseline {baseline}: --percept-update accepts {where}", pytrace=False)
-        failure = self._failure(baseline, file, candidate, threshold)
-        if failure:
+        from percept_cli.errors import PerceptError
+
+        wrong = False
+        try:
+            failure = self._compared(image, name, options)
+        except PerceptError as error:
+            failure, wrong = str(error), True
+        if failure and (wrong or strict):
             pytest.fail(failure, pytrace=False)
+        if failure:
+            self._node.stash.setdefault(FAILURES, []).append(failure)
+
+    def _compared(self, image: Any, name: str | None, options: dict[str, Any]) -> str | None:
+        """Why the image does not pass; PerceptError for what cannot be compared."""
+        from percept_cli.inputs.files import size_of
+        from percept_cli.snapshots.pictures import encoded
+
+        file = self._name(name)
+        baseline = self._folder / file
+        self._session.asked.add(str(baseline.resolve()))
+        candidate = encoded(image)
+        most = options.get("max_pixels", MAX_PIXELS)
+        size_of(candidate, "percept_snapshot", most, decode=self._session.update)
+        if self._session.update:
+            self._accept(candidate, baseline)
+            return None
+        if baseline.exists() and baseline.read_bytes() == candidate:
+            self._forget(file)
+            if self._session.report:
+                self._judged(baseline, baseline, file, options)
+            return None
+        written = self._written(file, candidate)
+        if not baseline.exists():
+            if self._session.report:
+                self._judged(None, written, file, options)
+            return f"no baseline {baseline}: --percept-update accepts {written}"
+        scored = self._judged(baseline, written, file, options)
+        if not (scored.result.failures or scored.result.error):
+            self._forget(file, candidate=not self._session.report)
+            return None
+        return "\n".join(_report(scored, baseline, written, self._failures))
+
+    def _judged(
+        self, baseline: Path | None, candidate: Path, file: str, options: dict[str, Any]
+    ) -> Scored:
+        from percept_cli.inputs.pairs import Pair
+        from percept_cli.snapshots.judging import check_for
+
+        mask = options.pop("mask", None)
+        if mask is not None:
+            options = options | {
+                "ignore": [*_listed(options.get("ignore")), self._mask(file, mask)]
+            }
+        workers = _whole_number("percept_workers", self._config.getini("percept_workers"))
+        threshold = self._config.getini("percept_peak_threshold")
+        check = check_for(self._config.rootpath, threshold, workers, options)
+        ((_, scored),) = check.results([Pair(baseline, candidate, f"{self._folder.name}/{file}")])
+        if self._session.report:
+            self._session.keep(scored, check.scorer.settings(), self._node.nodeid)
+        return scored
+
+    def _mask(self, file: str, mask: Any) -> str:
+        """The path of a mask, which is written beside the candidate if it has none."""
+        from percept_cli.snapshots.pictures import encoded
+
+        if isinstance(mask, str | Path):
+            return str(mask)
+        return str(self._written(f"{Path(file).stem}-mask.png", encoded(mask)))
 
     def _name(self, name: str | None) -> str:
         """The file's name: the test's with the name given, or numbered from its second image on."""
+        from percept_cli.errors import PerceptError
+
         stem = f"{self._test}.{_file_name(name)}" if name else self._test
         if name and stem in self._taken:
-            pytest.fail(f"percept_snapshot: {name!r} is taken twice in this test", pytrace=False)
+            raise PerceptError(f"percept_snapshot: {name!r} is taken twice in this test")
         count = self._taken.count(stem) + 1
         self._taken.append(stem)
         return f"{stem}.png" if count == 1 else f"{stem}.{count}.png"
@@ -107,60 +255,61 @@ class Snapshot:
 
         if not baseline.exists() or baseline.read_bytes() != candidate:
             write_whole(candidate, baseline, self._baselines)
+        self._forget(baseline.name)
 
-    def _written(self, file: str, candidate: bytes) -> Path:
+    def _written(self, file: str, content: bytes) -> Path:
         from percept_cli.writing import write_whole
 
         path = self._output / file
-        write_whole(candidate, path, self._failures)
+        write_whole(content, path, self._failures)
         return path
 
-    def _failure(
-        self, baseline: Path, file: str, candidate: bytes, threshold: float | str | None
-    ) -> str | None:
-        """Why the candidate does not look like its baseline, and where to see it."""
-        if baseline.read_bytes() == candidate:
-            return None
-        from percept_cli.errors import PerceptError
-        from percept_cli.gate.check import PASSES, Check
-        from percept_cli.gate.rules import Rules
-        from percept_cli.inputs.pairs import Pair
-
-        written = self._written(file, candidate)
-        limit = self._threshold if threshold is None else threshold
-        try:
-            rules = Rules(
-                {"preset": "rendering", "peak-threshold": limit, "resize": "none", "align": "auto"}
-            )
-            check = Check(rules, workers=_whole_number("percept_workers", self._workers))
-        except PerceptError as error:
-            return str(error)
-        ((_, scored),) = check.results([Pair(baseline, written, file)])
-        if scored.result.status in PASSES:
-            written.unlink()
-            return None
-        return "\n".join(_report(scored, baseline, written, self._failures))
+    def _forget(self, file: str, *, candidate: bool = True) -> None:
+        """Remove what an earlier run left of a snapshot that passes now."""
+        stem = Path(file).stem
+        for name in (*([file] if candidate else ()), f"{stem}-heatmap.png", f"{stem}-mask.png"):
+            with suppress(OSError):
+                (self._output / name).unlink()
 
 
 def _report(scored: Scored, baseline: Path, candidate: Path, root: Path) -> Iterator[str]:
     """A failure in words; its heat map is written beside the candidate."""
+    from percept_cli.cli.heatmaps import map_of
+    from percept_cli.outputs.heatmap import save_heatmap
+    from percept_cli.snapshots.judging import in_own_words
+
     result = scored.result
-    reasons = result.error or "; ".join(result.failures)
+    reasons = in_own_words(result.error or "; ".join(result.failures))
     yield f"{candidate.name} does not look like its baseline: {reasons}"
     for region in result.regions[:SHOWN_REGIONS]:
         place = f"{region.x},{region.y} {region.width}x{region.height}"
         yield f"  at {place}, peak {region.peak:.4g}"
     yield f"  baseline:  {baseline}"
     yield f"  candidate: {candidate}"
-    if scored.map is not None and scored.candidate is not None:
-        from percept_cli.cli.heatmaps import map_of
-        from percept_cli.outputs.heatmap import save_heatmap
-
+    found = map_of(scored)
+    if found and scored.candidate is not None:
         heatmap = candidate.with_name(f"{candidate.stem}-heatmap.png")
-        if found := map_of(scored):
-            save_heatmap(heatmap, scored.candidate, found, root)
+        save_heatmap(heatmap, scored.candidate, found, root)
         yield f"  heat map:  {heatmap}"
     yield "  --percept-update accepts the candidate"
+
+
+def _tell(failures: list[str]) -> None:
+    """Fail the test if there are any; each is told once."""
+    __tracebackhide__ = True
+    if failures:
+        text = _together(failures)
+        failures.clear()
+        pytest.fail(text, pytrace=False)
+
+
+def _together(failures: Sequence[str]) -> str:
+    head = [f"{len(failures)} snapshots do not pass"] if len(failures) > 1 else []
+    return "\n\n".join((*head, *failures))
+
+
+def _listed(regions: Any) -> list[Any]:
+    return [] if regions is None else [regions] if isinstance(regions, str) else list(regions)
 
 
 def _whole_number(name: str, text: str) -> int | None:
@@ -171,16 +320,9 @@ def _whole_number(name: str, text: str) -> int | None:
     return int(text) if text else None
 
 
-def _problem(candidate: bytes, *, decode: bool) -> str | None:
-    """What is wrong with the bytes of an image, if anything; `decode` as `size_of` takes it."""
-    from percept_cli.errors import PerceptError
-    from percept_cli.inputs.files import size_of
-
-    try:
-        size_of(candidate, "percept_snapshot", MAX_PIXELS, decode=decode)
-    except PerceptError as error:
-        return str(error)
-    return None
+def _of_test(nodeid: str) -> str:
+    """How the names of a test's baselines begin."""
+    return _file_name(nodeid.partition("::")[2])
 
 
 def _file_name(text: str) -> str:
@@ -188,44 +330,3 @@ def _file_name(text: str) -> str:
     plain = re.sub(r"\[([\w.=+-]+)\]$", r"-\1", text.replace("::", "."))
     name = re.sub(r"[^\w.=+-]+", "-", plain).strip("-.")[:LONGEST]
     return name if name == plain else f"{name}-{zlib.crc32(text.encode()):08x}"
-
-
-def _png(image: Any) -> bytes:
-    """Any kind of image as the bytes of a file."""
-    if isinstance(image, bytes | bytearray | memoryview):
-        return bytes(image)
-    if isinstance(image, str | Path):
-        return Path(image).read_bytes()
-    encoded = io.BytesIO()
-    if hasattr(image, "savefig"):
-        image.savefig(encoded, format="png")
-        return encoded.getvalue()
-    if hasattr(image, "save"):
-        image.save(encoded, format="PNG")
-        return encoded.getvalue()
-    from PIL import Image
-
-    Image.fromarray(_pixels(image.detach().cpu() if hasattr(image, "detach") else image)).save(
-        encoded, format="PNG"
-    )
-    return encoded.getvalue()
-
-
-def _pixels(image: Any) -> NDArray[np.uint8]:
-    """An array or tensor as H×W or H×W×C in 0..255."""
-    import numpy as np
-
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (3, 4):
-        array = array.transpose(1, 2, 0)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    if np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):
-            if not np.isfinite(array).all():
-                raise ValueError("percept_snapshot: NaN or infinite values: replace them")
-            raise ValueError("percept_snapshot: floating-point values outside 0..1: scale them")
-        array = (array * 255).round()
-    elif array.dtype != np.uint8:
-        raise ValueError(f"percept_snapshot: dtype {array.dtype}: give uint8, or float in 0..1")
-    return np.ascontiguousarray(array.astype(np.uint8))

@@ -58,7 +58,9 @@ def test_a_change_fails_with_everything_to_see_it(tmp_path: Path) -> None:
         path = tmp_path / "percept-failures/test_page" / name
         assert path.is_file() and str(path) in output
     assert session(tmp_path, ONE, "-o", "percept_peak_threshold=9", SPOILT="1")[0] == 0
-    assert session(tmp_path, ONE.replace("PICTURE)", "PICTURE, threshold=9)"), SPOILT="1")[0] == 0
+    assert (
+        session(tmp_path, ONE.replace("PICTURE)", "PICTURE, peak_threshold=9)"), SPOILT="1")[0] == 0
+    )
 
 
 KINDS = """
@@ -81,6 +83,9 @@ KINDS = {
     "path": FILE, "text": str(FILE), "bytes": encoded(), "picture": PICTURE, "array": PIXELS,
     "float array": PIXELS / 255, "grey": PIXELS[..., 0],
     "tensor": torch.from_numpy(PIXELS.copy()).permute(2, 0, 1) / 255,
+    "batch": PIXELS[None], "tensors": torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)[None],
+    "stream": io.BytesIO(encoded()), "cmyk": PICTURE.convert("CMYK"), "lab": PICTURE.convert("HSV"),
+    "deep": PICTURE.convert("I"), "pa": PICTURE.convert("PA"), "float": PICTURE.convert("F"),
 }
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,14 +102,11 @@ def test_every_kind_of_image_is_taken_also_by_several_workers(tmp_path: Path) ->
     code, output = session(tmp_path, KINDS, "--percept-update", "-n2")
     assert code == 0, output
     folder = tmp_path / "baselines/test_page"
-    whole = {
-        (folder / f"{kind}.png").read_bytes()
-        for kind in ("test_kind-array", "test_kind-tensor.again")
-    }
-    assert len(whole) == 1
+    alike = ("array", "tensor", "batch", "tensors")
+    assert len({(folder / f"test_kind-{kind}.again.png").read_bytes() for kind in alike}) == 1
     code, output = session(tmp_path, KINDS, "-n2")
     assert code == 0 and "failed" not in output
-    assert len(list(folder.iterdir())) >= 16
+    assert len(list(folder.iterdir())) == 33
 
 
 def test_an_unchanged_session_loads_no_torch(tmp_path: Path) -> None:
@@ -114,24 +116,28 @@ def test_an_unchanged_session_loads_no_torch(tmp_path: Path) -> None:
     assert status == 0, output
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        ("percept_snapshot(PIXELS * 2.0)", "floating-point values outside 0..1"),
-        ("percept_snapshot(PIXELS.astype(int))", "dtype int64: give uint8"),
-        ("percept_snapshot(PICTURE, 'a'); percept_snapshot(PICTURE, 'a')", "'a' is taken twice"),
-    ],
-)
-def test_what_is_no_image_is_refused(tmp_path: Path, call: str, message: str) -> None:
+REFUSED = {
+    "percept_snapshot(PIXELS * 2.0)": "floating-point values outside 0..1",
+    "percept_snapshot(PIXELS.astype(int))": "dtype int64: give uint8",
+    "percept_snapshot(PICTURE, 'a'); percept_snapshot(PICTURE, 'a')": "'a' is taken twice",
+    "percept_snapshot(object())": "an object of type builtins.object is no image: give a path",
+    "percept_snapshot(np.zeros((2, 9, 9, 3)))": "shape (2, 9, 9, 3) is no image",
+    "percept_snapshot(io.StringIO('text'))": "io.StringIO of text is no image",
+    "percept_snapshot('nowhere.png')": "nowhere.png: cannot be read",
+}
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_what_is_no_image_is_refused(tmp_path: Path, call: str) -> None:
     code, output = session(
         tmp_path, f"\ndef test_it(percept_snapshot):\n    {call}\n", "--percept-update"
     )
-    assert code == 1 and message in output
+    assert code == 1 and REFUSED[call] in output
 
 
 def test_a_threshold_that_means_nothing_is_said(tmp_path: Path) -> None:
     session(tmp_path, ONE, "--percept-update")
-    loose = ONE.replace("PICTURE)", "PICTURE, threshold='loose')")
+    loose = ONE.replace("PICTURE)", "PICTURE, peak_threshold='loose')")
     code, output = session(tmp_path, loose, SPOILT="1")
     assert code == 1 and "peak threshold 'loose': give a number" in output
 
@@ -222,3 +228,185 @@ def test_nan_and_infinities_are_called_what_they_are(tmp_path: Path, value: str)
     call = f"percept_snapshot(np.full((9, 9), {value}))"
     code, output = session(tmp_path, f"\ndef test_it(percept_snapshot):\n    {call}\n")
     assert code == 1 and "NaN or infinite values: replace them" in output
+
+
+SEVERAL = """
+def test_page(percept_snapshot):
+    percept_snapshot(PICTURE, "first")
+    percept_snapshot(PICTURE, "second")
+    percept_snapshot(PIXELS, "third")
+"""
+
+
+def test_all_pictures_of_a_test_are_told_of_at_its_end(tmp_path: Path) -> None:
+    session(tmp_path, SEVERAL, "--percept-update")
+    code, output = session(tmp_path, SEVERAL, SPOILT="1")
+    assert code == 1 and "2 snapshots do not pass" in output and "1 failed in" in output
+    written = {path.name for path in (tmp_path / "percept-failures/test_page").iterdir()}
+    assert written == {
+        f"test_page.{name}{end}.png" for name in ("first", "second") for end in ("", "-heatmap")
+    }
+    code, output = session(tmp_path, SEVERAL + "    assert 1 + 1 == 3\n", SPOILT="1")
+    assert code == 1 and "assert (1 + 1) == 3" in output and "2 snapshots do not pass" in output
+    strict = SEVERAL.replace('"first"', '"first", strict=True')
+    code, output = session(tmp_path, strict, SPOILT="1")
+    assert code == 1 and "test_page.first.png" in output and "second" not in output
+    assert session(tmp_path, SEVERAL)[0] == 0
+    assert not list((tmp_path / "percept-failures/test_page").iterdir()), "of a run that failed"
+
+
+TURNED_OFF = {
+    'ignore="30,50,50,40"': True,
+    "ignore=[(30, 50, 50, 40)]": True,
+    "mask=PIXELS[..., 0] * 0 + 255 * (np.arange(PIXELS.shape[1]) < 90).astype('uint8')": True,
+    'preset="photo", threshold=9': True,
+    'preset="photo", layers=["conv1_1"], layer_weights={"conv1_1": 2}, peak_threshold=99': True,
+    'preset="photo", threshold=9, layer_thresholds={"conv1_1": 0}': False,
+    "tolerance=0, colour=0, floor=0.0, blur=2.0": False,
+    'peak_threshold="none", threshold=9': True,
+    "jnd=99": True,
+}
+
+
+def test_it_takes_what_the_command_takes(tmp_path: Path) -> None:
+    tests = "".join(
+        f"\ndef test_{n}(percept_snapshot):\n    percept_snapshot(PICTURE, {options})\n"
+        for n, options in enumerate(TURNED_OFF)
+    )
+    session(tmp_path, tests, "--percept-update")
+    _, output = session(tmp_path, tests, "-rA", SPOILT="1")
+    for n, (options, passes) in enumerate(TURNED_OFF.items()):
+        assert f"{'PASSED' if passes else 'FAILED'} test_page.py::test_{n}" in output, options
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("peak_treshold=3", "unknown option 'peak_treshold': did you mean peak_threshold?"),
+        ("tolerance=99", "percept_snapshot: tolerance=99: give 0 to 8"),
+        ("blur='much'", "percept_snapshot: blur = 'much': give a number"),
+        ("ignore='9999,0,1,1'", "outside the image"),
+    ],
+)
+def test_its_messages_name_its_own_options(tmp_path: Path, options: str, said: str) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    code, output = session(tmp_path, ONE.replace("PICTURE)", f"PICTURE, {options})"), SPOILT="1")
+    assert code == 1 and said in output and "--tolerance" not in output
+
+
+def test_percept_toml_holds_for_it_too(tmp_path: Path) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    (tmp_path / "percept.toml").write_text("peak-threshold = 9\n")
+    assert session(tmp_path, ONE, SPOILT="1")[0] == 0
+    (tmp_path / "percept.toml").write_text('[images."test_page/*"]\nignore = ["0,0,90,90"]\n')
+    assert session(tmp_path, ONE, SPOILT="1")[0] == 0
+    (tmp_path / "percept.toml").write_text('[images."other/*"]\nignore = ["0,0,90,90"]\n')
+    assert session(tmp_path, ONE, SPOILT="1")[0] == 1
+
+
+def test_a_page_that_grew_is_told_in_its_words(tmp_path: Path) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    grown = ONE.replace("PICTURE)", "np.insert(PIXELS, [100] * 30, 0, axis=0))")
+    code, output = session(tmp_path, grown)
+    assert code == 1 and "30 rows inserted at y 100" in output
+    code, output = session(tmp_path, grown.replace("axis=0))", "axis=0), align='none')"))
+    assert code == 1 and "resize=reference brings them together" in output
+
+
+PLAYWRIGHT = """
+class Page:
+    def screenshot(self, **options):
+        assert options == {"animations": "disabled", "caret": "hide"}
+        stream = io.BytesIO()
+        PICTURE.save(stream, "PNG")
+        return stream.getvalue()
+
+class Async(Page):
+    async def screenshot(self, **options):
+        return b""
+
+def test_page(percept_snapshot):
+    percept_snapshot(Page())
+
+def test_async(percept_snapshot):
+    percept_snapshot(Async())
+"""
+
+
+def test_pages_are_pictured_standing_still(tmp_path: Path) -> None:
+    code, output = session(tmp_path, PLAYWRIGHT, "--percept-update")
+    assert code == 1 and "1 failed, 1 passed" in output
+    assert "Async is asynchronous: give await page.screenshot()" in output
+    assert (tmp_path / "baselines/test_page/test_page.png").is_file()
+
+
+UNUSED = """
+import pytest
+
+def test_one(percept_snapshot):
+    percept_snapshot(PIXELS)
+
+def test_skipped(percept_snapshot):
+    if SKIP:
+        pytest.skip("not here")
+    percept_snapshot(PIXELS, "a")
+    percept_snapshot(PIXELS, "b")
+
+def test_two(percept_snapshot):
+    percept_snapshot(PIXELS, "kept")
+    if OLD:
+        percept_snapshot(PIXELS, "dropped")
+
+if OLD:
+    def test_gone(percept_snapshot):
+        percept_snapshot(PIXELS)
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_baselines_nobody_asked_for_are_listed_and_pruned(tmp_path: Path, workers: str) -> None:
+    old, new = (UNUSED.replace("OLD", str(old)) for old in (True, False))
+    session(tmp_path, old.replace("SKIP", "False"), "--percept-update")
+    folder = tmp_path / "baselines/test_page"
+    (folder.parent / "test_removed").mkdir()
+    (folder.parent / "test_removed/it.png").write_bytes((folder / "test_one.png").read_bytes())
+    skipping = new.replace("SKIP", "True")
+    code, output = session(tmp_path, skipping, workers, "--percept-unused")
+    unused = [folder / "test_gone.png", folder / "test_two.dropped.png"]
+    unused.append(folder.parent / "test_removed/it.png")
+    assert code == 0 and all(str(path) in output for path in unused) and "3 unused" in output
+    assert "test_skipped" not in output, "who knows what it would have asked for"
+    _, output = session(tmp_path, skipping, workers, "--percept-unused", "-k", "two")
+    assert "3 unused" in output and "test_one" not in output.split("asked for")[-1]
+    _, output = session(tmp_path, skipping, workers, "--percept-unused", "test_page.py::test_one")
+    assert "1 unused" in output, "of other tests of the file nothing is known"
+    code, output = session(tmp_path, skipping, workers, "--percept-unused=prune")
+    assert code == 0 and not any(path.exists() for path in unused)
+    assert len(list(folder.iterdir())) == 4
+    assert session(tmp_path, new.replace("SKIP", "False"), workers)[0] == 0
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_the_report_has_all_snapshots_of_the_session(tmp_path: Path, workers: str) -> None:
+    tests = (
+        SEVERAL
+        + """
+def test_other(percept_snapshot):
+    percept_snapshot(PICTURE, peak_threshold=9)
+
+def test_new(percept_snapshot):
+    percept_snapshot(PIXELS)
+"""
+    )
+    session(tmp_path, tests.replace("test_new", "test_old"), "--percept-update")
+    code, output = session(tmp_path, tests, workers, "--percept-report", "report", SPOILT="1")
+    assert code == 1 and f"percept report: {tmp_path / 'report/index.html'}" in output
+    page = (tmp_path / "report/index.html").read_text()
+    for words in (
+        *("5 pairs", "1 identical", "1 passed", "2 failed", "1 new"),
+        *("test test_page.py::test_page", "test test_page.py::test_other"),
+    ):
+        assert words in page, words
+    assert len(list((tmp_path / "report/originals").iterdir())) >= 2
+    left = {path.name for path in (tmp_path / "percept-failures/test_page").glob("*other*")}
+    assert not left, "the candidate of what passes is in the report alone"

@@ -18,6 +18,7 @@ from percept_cli.cli.app import COMMANDS, CONFIGURED, add_commands, app
 ROOT = Path(percept_cli.__file__).parent
 BELOW = {
     "cli": {"gate", "scoring", "network", "inputs", "outputs"},
+    "snapshots": {"cli", "gate", "scoring", "network", "inputs", "outputs"},
     "gate": {"scoring", "network", "inputs"},
     "scoring": {"network", "inputs"},
     "network": set(),

@@ -9,4 +9,4 @@ from browser import SITE
 @pytest.mark.parametrize("file", sorted(SITE.glob("*.html")), ids=lambda file: file.stem)
 def test_the_page_looks_as_accepted(page, percept_snapshot, file) -> None:
     page.goto(file.as_uri())
-    percept_snapshot(page.screenshot(animations="disabled"), name=file.stem)
+    percept_snapshot(page, name=file.stem)

@@ -19,15 +19,12 @@ from percept_cli.cli.sources import checked_source, refuse_inputs
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
-from percept_cli.gate.rules import KEYS, Rules, by_jnd
+from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.results import Settings
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS
 
 SHOWN = 20
-
-SHARED = ("weights", "resize", "max-pixels", "max-bytes", "precision", "device")
-"""Settings that no single image has of its own."""
 
 
 def check(

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from PIL import Image
 
+from percept_cli.cli import plain
 from percept_cli.cli.exits import (
     DEFECT,
     INCOMPLETE,
@@ -73,7 +74,7 @@ def run() -> int:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=plain.NAME)
     # percept has a limit of its own (--max-pixels), and says itself what is wrong with an image.
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module="PIL")

@@ -14,11 +14,11 @@ from percept_cli.cli.check import context_of_check, rules_of
 from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import PerceptError, shown
+from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.gate.baselines import checked_pairs, matches
 from percept_cli.gate.calibrate import Proposal, proposed, write_thresholds
 from percept_cli.inputs.pairs import Pair, pairs_in
-from percept_cli.outputs.words import left_out_words
+from percept_cli.outputs.words import MOST_NAMED, left_out_words
 from percept_cli.scoring.score import Scored, Scorer
 
 BINS = 12
@@ -102,8 +102,10 @@ def calibrate(
     proposals = {one: _proposal(known, one) for one in globs}
     if others["same"] or not globs:
         proposals[""] = _proposal(others, "*")
+    what = "peak" if by_peak else "total"
     for name, proposal in proposals.items():
-        _show(name, proposal, "peak" if by_peak else "total")
+        _show(name, proposal, what)
+        _show_standing_out(known if name else others, name, proposal, what)
     if write and talk.errors:
         talk.note("nothing written: not all pairs could be compared")
     elif write:
@@ -150,6 +152,28 @@ def _proposal(known: dict[str, dict[str, float]], glob: str) -> Proposal:
 def _show(glob: str, proposal: Proposal, what: str) -> None:
     for line in (*_histogram(proposal), *_words(proposal, what)):
         typer.echo(f"{glob}: {line}" if glob and not line.startswith(" ") else line)
+
+
+def _show_standing_out(
+    known: dict[str, dict[str, float]], glob: str, proposal: Proposal, what: str
+) -> None:
+    """Which of the pairs that look the same may be no such pairs, and what holds without them."""
+    if not (count := proposal.standing_out):
+        return
+    level = proposal.same[-count]
+    far = {
+        name: score
+        for name, score in known["same"].items()
+        if score >= level and matches(name, glob or "*")
+    }
+    worst = sorted(far.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{one_line(name)} {score:.4g}" for name, score in worst[:MOST_NAMED])
+    rest = {name: score for name, score in known["same"].items() if name not in far}
+    typer.echo(
+        f"{count} of the same stand(s) out: {named}{', …' if count > MOST_NAMED else ''}: look "
+        f"whether it is the same; without: {what} threshold "
+        f"{_proposal(known | {'same': rest}, glob or '*').threshold:g}"
+    )
 
 
 def _words(proposal: Proposal, what: str) -> Iterable[str]:

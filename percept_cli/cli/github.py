@@ -29,7 +29,7 @@ class GitHub:
         """Write what GitHub shows."""
         from percept_cli.outputs.github import annotation_lines, job_summary
 
-        for line in annotation_lines(self._results):
+        for line in annotation_lines(self._results, os.environ.get("GITHUB_WORKSPACE")):
             # The runner reads commands there too; standard output belongs to the results.
             print(line, file=sys.stderr, flush=True)  # noqa: T201
         file = os.environ.get("GITHUB_STEP_SUMMARY")

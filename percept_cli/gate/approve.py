@@ -6,6 +6,7 @@ import filecmp
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -49,7 +50,7 @@ class Approval:
     candidate: Path
     globs: Sequence[str] = ()
     variant: str | None = None
-    """Keep the baselines there are, and add the candidates as their variant of this name."""
+    """Keep the baselines there are, and add candidates of theirs as their variant of this name."""
     prune: bool = False
     """Remove baselines whose candidate is gone."""
     passing: Passing | None = None
@@ -131,7 +132,7 @@ class Approval:
 
     def _change(self, name: str, group: list[Pair], candidate: Path) -> Change:
         target = self.baseline / name if self.candidate.is_dir() else self.baseline
-        if self.variant is not None:
+        if self.variant is not None and any(pair.reference for pair in group):
             target = Path(variant_name(str(target), self.variant))
         elif group[0].error:
             return Change("error", target, candidate, group[0].error)
@@ -153,8 +154,13 @@ class Approval:
 def _replaced(target: Path, group: list[Pair]) -> Iterator[Change]:
     """Baselines of the same name with another suffix."""
     for reference in (pair.reference for pair in group):
-        if reference and reference.stem == target.stem and reference != target:
+        if reference and reference != target and _same(reference.stem, target.stem):
             yield Change("removed", reference)
+
+
+def _same(name: str, other: str) -> bool:
+    """Whether names are equal, however their accents are stored."""
+    return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
 
 
 def _equal(reference: Path, candidate: Path) -> bool:

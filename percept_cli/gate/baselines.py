@@ -53,7 +53,7 @@ def _with_variants(pairs: list[Pair]) -> Iterable[Pair]:
         found = VARIANT.fullmatch(_stem(pair.name))
         if pair.candidate or not found or not pair.reference:
             continue
-        bases = by_stem.get(found["stem"], [])
+        bases = [base for base in by_stem.get(found["stem"], []) if base.reference]
         alike = [base for base in bases if Path(base.name).suffix == Path(pair.name).suffix]
         if base := next(iter(alike or bases), None):
             del groups[pair.name]

@@ -23,6 +23,9 @@ else:
 ROOM = 1.25
 """Without pairs that differ, how far above the largest of the same the threshold is put."""
 
+FAR, FEW, LEAST_SAME = 2.0, 10, 5
+"""Pairs stand out that are so many times above the next, one in so many at the most, of so many."""
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -42,6 +45,19 @@ class Proposal:
     def misses(self) -> int:
         """Pairs that differ but would pass."""
         return sum(value <= self.threshold for value in self.different)
+
+    @property
+    def standing_out(self) -> int:
+        """How many of the same are far above the others, so that they may be no such pairs."""
+        most = max(1, len(self.same) // FEW)
+        if len(self.same) < LEAST_SAME:
+            return 0
+        steps = {
+            count: self.same[-count] / (self.same[-count - 1] or math.ulp(0))
+            for count in range(1, most + 1)
+        }
+        count = max(steps, key=lambda count: steps[count])
+        return count if steps[count] >= FAR else 0
 
     @property
     def overlap(self) -> bool:

@@ -69,7 +69,8 @@ def opened(content: bytes | BinaryIO, name: str, max_pixels: int) -> Image.Image
     except PerceptError:
         raise
     except UnidentifiedImageError as error:
-        raise PerceptError(f"{name}: not an image of a kind Pillow reads: convert it") from error
+        head = content[:FIRST] if isinstance(content, bytes) else b""
+        raise PerceptError(f"{name}: {_no_image(head)}") from error
     except Image.DecompressionBombError as error:
         raise _too_large(name, error, max_pixels) from error
     except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
@@ -79,6 +80,16 @@ def opened(content: bytes | BinaryIO, name: str, max_pixels: int) -> Image.Image
     if image.format in ("JPEG", "MPO") and scans > MOST_SCANS:
         raise PerceptError(f"{name}: over {MOST_SCANS} scans, which take too long: write it again")
     return image
+
+
+def _no_image(head: bytes) -> str:
+    """What a file is that is no image, by its first bytes, and what to do."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the image: fetch it with 'git lfs pull'"
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "an HTML page, not an image: fetch the image itself"
+    return "not an image of a kind Pillow reads: convert it"
 
 
 def _identified(stream: BinaryIO, name: str) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,13 @@ from typing import TextIO
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.kinds import holds_image, readable
+from percept_cli.inputs.text import encoding_of
+
+SPELT = "the two names are written in different Unicode forms"
+
+
+DELIMITERS = ",;\t"
+"""What stands between the columns of a CSV file; the first of those that are as frequent."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,8 @@ class Pair:
     """Path that tells this pair from the others, without the part they share."""
     error: str | None = None
     """Why there is nothing to compare: an ambiguous match, a bad line of a manifest."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of how the two were matched."""
 
 
 def pairs_of(reference: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
@@ -56,6 +66,12 @@ def _folders(references: Path, candidates: Path) -> tuple[list[Pair], list[str]]
     right, skipped_right = _images_below(candidates)
     both = left & right
     pairs = [Pair(references / name, candidates / name, name) for name in both]
+    composed = {_composed(name): name for name in left - both}
+    for name in sorted(right - both):
+        # Some systems store an accented letter as one character, others as two.
+        if (other := composed.pop(_composed(name), None)) is not None:
+            pairs.append(Pair(references / other, candidates / name, name, notes=(SPELT,)))
+            left, right = left - {other}, right - {name}
     left_stems, right_stems = _by_stem(left - both), _by_stem(right - both)
     for stem in left_stems.keys() | right_stems.keys():
         ours, theirs = left_stems.get(stem, []), right_stems.get(stem, [])
@@ -71,10 +87,14 @@ def _folders(references: Path, candidates: Path) -> tuple[list[Pair], list[str]]
     return sorted(pairs, key=lambda pair: pair.name), skipped_left + skipped_right
 
 
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
 def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
     stems: dict[str, list[str]] = {}
     for name in sorted(names):
-        stems.setdefault(os.path.splitext(name)[0], []).append(name)
+        stems.setdefault(_composed(os.path.splitext(name)[0]), []).append(name)
     return stems
 
 
@@ -134,7 +154,9 @@ def pairs_in(manifest: Path) -> Iterator[Pair]:
     if suffix not in (".csv", ".jsonl", ".ndjson"):
         raise PerceptError(f"{shown(manifest)}: unknown kind of manifest: give .csv or .jsonl")
     try:
-        with manifest.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as lines:
+        encoding = encoding_of(manifest)
+        errors = "surrogateescape" if encoding == "utf-8" else "replace"
+        with manifest.open(encoding=encoding, newline="", errors=errors) as lines:
             read = _from_csv if suffix == ".csv" else pairs_from_lines
             yield from read(lines, manifest.parent, shown(manifest))
     except OSError as error:
@@ -143,26 +165,25 @@ def pairs_in(manifest: Path) -> Iterator[Pair]:
 
 
 def _from_csv(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
-    rows = csv.reader(lines, strict=True)
-    columns: list[str] | None = None
+    head = lines.readline()
+    delimiter = max(DELIMITERS, key=head.count)
+    columns = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
+    if missing := {"reference", "candidate"} - set(columns):
+        raise PerceptError(f"{source}: no column {max(missing)!r}: begin with reference,candidate")
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         try:
             cells = next(rows, None)
         except csv.Error as error:
-            where = f"{source}:{rows.line_num}"
+            where = f"{source}:{rows.line_num + 1}"
             yield Pair(None, None, where, f"{where}: not CSV ({error}): mend the line")
             continue
-        where = f"{source}:{rows.line_num}"
+        where = f"{source}:{rows.line_num + 1}"
         if cells is None:
             return
-        if columns is None:
-            columns = cells
-            if missing := {"reference", "candidate"} - set(columns):
-                reason = f"{where}: no column {max(missing)!r}: begin with reference,candidate"
-                yield Pair(None, None, where, reason)
-                return
-        elif cells:
-            yield _pair(dict(zip(columns, cells, strict=False)), folder, where)
+        if cells:
+            named = zip(columns, (cell.strip() for cell in cells), strict=False)
+            yield _pair(dict(named), folder, where)
 
 
 def pairs_from_lines(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:

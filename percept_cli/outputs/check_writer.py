@@ -16,6 +16,7 @@ from percept_cli.outputs.words import (
     places_of,
     settings_line,
     summary_line,
+    variant_of,
 )
 from percept_cli.results import Result, Settings, Summary
 
@@ -36,6 +37,9 @@ class CheckWriter:
     def write(self, result: Result) -> None:
         """Show the result, unless it passes."""
         if not result.failures and result.status != "error":
+            if variant_of(result):
+                line = f"{one_line(result.name)}  passed as {one_line(result.reference or '')}"
+                self._print(Text(line, style="dim"))
             return
         if self._limit and self._shown == self._limit:
             self._left_out += 1
@@ -85,5 +89,7 @@ def _details(result: Result) -> Iterable[str]:
     yield f"baseline {one_line(result.reference or '')}"
     if result.heatmap:
         yield f"heat map {one_line(result.heatmap)}"
+    for key, value in result.overrides.items():
+        yield f"own setting {one_line(f'{key} = {value}')}"
     for note in (note for note in result.notes if note not in result.failures):
         yield f"note {one_line(note)}"

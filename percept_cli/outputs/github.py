@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.words import figure, jnd_words, settings_line, summary_line
@@ -14,20 +16,33 @@ MOST_ANNOTATIONS = 10
 MOST_ROWS = 20
 MOST_NEAREST = 5
 """Rows of a check that passed: the pairs nearest to their threshold."""
+MARKUP = "\\`*_{}[]()#+!|~$:@<>&\"'"
+"""What means something to Markdown or HTML."""
 LONGEST = 160
 """Most characters of a name in a table."""
 
 
-def annotation_lines(results: Sequence[Result]) -> Iterator[str]:
-    """A workflow command for each of the worst pairs that do not pass."""
+def annotation_lines(results: Sequence[Result], checkout: str | None = None) -> Iterator[str]:
+    """A workflow command for each of the worst pairs that do not pass.
+
+    Files are named from the `checkout` on, the repository's folder, where they lie in it.
+    """
     failing = _worst([result for result in results if not _passes(result)])
     shown = failing if len(failing) <= MOST_ANNOTATIONS else failing[: MOST_ANNOTATIONS - 1]
     for result in shown:
         title = _property(f"{result.status}: {result.name}")
-        file = f"file={_property(result.reference)}," if result.reference else ""
+        named = _from_checkout(result.reference, checkout) if result.reference else None
+        file = f"file={_property(named)}," if named else ""
         yield f"::error {file}title={title}::{_message(_why(result))}"
     if left := len(failing) - len(shown):
         yield f"::error title=percept::{left} more do not pass: the summary of the job counts them"
+
+
+def _from_checkout(file: str, checkout: str | None) -> str:
+    if checkout is None:
+        return file
+    path = os.path.relpath(os.path.realpath(file), os.path.realpath(checkout))
+    return file if path.startswith("..") else PurePath(path).as_posix()
 
 
 def job_summary(
@@ -97,8 +112,7 @@ def _code(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Text that neither Markdown nor HTML takes for more."""
-    escaped = html.escape(text)
-    return "".join(f"&#{ord(c)};" if c in "\\`*_{}[]()#+!|~$:@" else c for c in escaped)
+    return "".join(f"&#{ord(c)};" if c in MARKUP else c for c in text)
 
 
 def _message(text: str) -> str:

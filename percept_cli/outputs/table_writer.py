@@ -73,6 +73,8 @@ class TableWriter:
 
 def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -> Table:
     folder = _common_folder(result.name for result in results)
+    if not any(result.total or result.bands or result.jnd for result in results):
+        return _list(results, folder)
     details = ("at", *layers, "size") if layers else ("worst layer",)
     jnd = ("jnd",) if any(result.jnd for result in results) else ()
     numbers = ("total", "peak", *jnd, *details)
@@ -99,6 +101,16 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
         if settings.scale is not None:
             scales = [f"{settings.scale[name]:g}" for name in layers]
             table.add_row("scale", "", "", *[""] * len(jnd), "", *scales, style="dim")
+    return table
+
+
+def _list(results: list[Result], folder: str) -> Table:
+    """Pairs of which none differs: their numbers would all be 0."""
+    table = plain_table(f"pair in {folder}" if folder else "pair", "status", "notes")
+    for result in results:
+        name = one_line(os.path.relpath(result.name, folder or "."))
+        notes = one_line(result.error or "; ".join(notes_of(result)))
+        table.add_row(Text(name), result.status, Text(notes, style="dim"))
     return table
 
 

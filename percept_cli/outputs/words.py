@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from percept_cli.canvas import bands_in_words
 from percept_cli.errors import one_line
@@ -27,6 +28,14 @@ def places_of(result: Result, most: int) -> Iterator[str]:
         yield f"at {place}  peak {figure(region.peak)}"
     if len(result.regions) > most:
         yield f"and at {len(result.regions) - most} more places"
+
+
+def variant_of(result: Result) -> str | None:
+    """The variant of a baseline that a result is of; None for the baseline itself."""
+    if not (result.reference and result.candidate):
+        return None
+    stem, variant = PurePath(result.candidate).stem, PurePath(result.reference).stem
+    return variant if variant.startswith(f"{stem}~") else None
 
 
 def notes_of(result: Result) -> tuple[str, ...]:
@@ -90,7 +99,7 @@ def _made_with(settings: Settings, sha256: str) -> tuple[str, ...]:
         *([f"floor {settings.floor:g}"] if settings.floor else ()),
         *([f"colour {settings.colour:g}"] if settings.colour else ()),
         *([f"shrink {settings.shrink}"] if settings.shrink else ()),
-        *([f"{len(settings.ignore)} ignored region(s)"] if settings.ignore else ()),
+        *([f"ignored {' and '.join(settings.ignore)}"] if settings.ignore else ()),
         *([f"options from {settings.configuration}"] if settings.configuration else ()),
         f"resize {settings.resize}",
         *([f"align {settings.align}"] if settings.align != "none" else ()),

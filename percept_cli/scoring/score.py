@@ -278,7 +278,7 @@ class Scorer:
             return _Begun(Result(reference, candidate, "missing"), options)
         if pair.reference is None:
             return self._new(pair.candidate, options)
-        result = Result(reference, candidate, "compared")
+        result = Result(reference, candidate, "compared", notes=pair.notes)
         shapes_differ = False
         try:
             return self._loaded(pair.reference, pair.candidate, result, options)
@@ -303,7 +303,8 @@ class Scorer:
             loaded = load_equal(pair.reference, pair.candidate, options)
         except (PerceptError, MemoryError, OSError):
             return None
-        result = Result(shown(pair.reference), shown(pair.candidate), "compared")
+        names = shown(pair.reference), shown(pair.candidate)
+        result = Result(*names, "compared", notes=pair.notes)
         return self._of(loaded, result, options) if loaded else None
 
     def _new(self, path: Path, options: Options) -> _Begun:
@@ -331,7 +332,8 @@ class Scorer:
 
     def _of_frame(self, frame: Frame, result: Result, options: Options) -> _Begun:
         width, height = frame.size
-        result = replace(result, width=width, height=height, notes=frame.notes)
+        notes = (*result.notes, *frame.notes)
+        result = replace(result, width=width, height=height, notes=notes)
         if frame.alignment:
             result = replace(result, bands=frame.alignment.bands)
         if not frame.views:

@@ -35,6 +35,7 @@ from PIL import Image
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- faults: benchmarks/faults.py -->", "<!-- end -->"
 
+PERCEPT = Path(sys.executable).parent / "percept"
 PAIRS = 6
 KILLS = 500
 FULL = 60
@@ -151,7 +152,7 @@ def started(
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.Popen(
-        [sys.executable, "-m", "percept_cli", *arguments],
+        [PERCEPT, *arguments],
         cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from percept_cli.errors import PerceptError
-from percept_cli.network.layers import chosen
-
 if TYPE_CHECKING:
+    from percept_cli.errors import PerceptError
     from percept_cli.network.loss import PerceptualLoss, StyleLoss, total_variation
     from percept_cli.results import Result
     from percept_cli.scoring.load import Source
@@ -63,6 +61,7 @@ def compare(
 
     Raises PerceptError for options that mean nothing and images that cannot be compared.
     """
+    from percept_cli.network.layers import chosen
     from percept_cli.scoring.options import Options
     from percept_cli.scoring.score import Scorer
 
@@ -97,6 +96,11 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    # The command imports this before it can tell an interrupt from an error: little, so far.
+    if name == "PerceptError":
+        from percept_cli import errors
+
+        return errors.PerceptError
     if name in LOSSES:
         from percept_cli.network import loss
 

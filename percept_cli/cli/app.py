@@ -36,7 +36,10 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = ("compare", "check", "approve", "calibrate", "merge", "report", "layers", "weights")
+COMMANDS = (
+    *("compare", "check", "approve", "calibrate", "init"),
+    *("merge", "report", "layers", "weights"),
+)
 """Each is in the module of its name."""
 
 CONFIGURED = {"compare", "check"}
@@ -47,7 +50,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from percept_cli import __version__
 
-        typer.echo(f"percept {__version__}")
+        print(f"percept {__version__}")
         raise typer.Exit()
 
 

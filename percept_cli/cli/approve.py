@@ -121,7 +121,7 @@ def approve(
         done[action] += 1
         if action not in SILENT:
             file = change.candidate if action == "left out" else change.baseline
-            typer.echo(f"{action:9}  {one_line(shown(file or change.baseline))}")
+            print(f"{action:9}  {one_line(shown(file or change.baseline))}")
     counts = ", ".join(f"{count} {action}" for action, count in sorted(done.items()))
     talk.note(f"{counts or 'nothing to do'}{' (dry run: nothing was done)' if dry_run else ''}")
     if done["passed"]:

@@ -151,7 +151,7 @@ def _proposal(known: dict[str, dict[str, float]], glob: str) -> Proposal:
 
 def _show(glob: str, proposal: Proposal, what: str) -> None:
     for line in (*_histogram(proposal), *_words(proposal, what)):
-        typer.echo(f"{glob}: {line}" if glob and not line.startswith(" ") else line)
+        print(f"{glob}: {line}" if glob and not line.startswith(" ") else line)
 
 
 def _show_standing_out(
@@ -169,7 +169,7 @@ def _show_standing_out(
     worst = sorted(far.items(), key=lambda item: -item[1])
     named = ", ".join(f"{one_line(name)} {score:.4g}" for name, score in worst[:MOST_NAMED])
     rest = {name: score for name, score in known["same"].items() if name not in far}
-    typer.echo(
+    print(
         f"{count} of the same stand(s) out: {named}{', …' if count > MOST_NAMED else ''}: look "
         f"whether it is the same; without: {what} threshold "
         f"{_proposal(known | {'same': rest}, glob or '*').threshold:g}"
@@ -210,5 +210,6 @@ def _histogram(proposal: Proposal) -> Iterable[str]:
             f"{'█' * math.ceil(18 * n / len(v)) if n else ''} {n or ''}"
             for n, v in zip(counts, (same, different), strict=True)
         ]
-        mark = "  ← threshold" if low <= proposal.threshold < high else ""
+        here = low <= proposal.threshold < high or (last and proposal.threshold >= high)
+        mark = "  ← threshold" if here else ""
         yield f"  {low:8.4f}  {bars[0]:24}  {bars[1]}{mark}".rstrip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run, Target
 from percept_cli.cli.sources import checked_source, refuse_inputs
 from percept_cli.cli.talk import Talk
+from percept_cli.cli.watch import Results, watched
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
@@ -65,6 +66,14 @@ def check(
     shard: shared.ShardOf = None,
     report: shared.ReportTo = None,
     report_copy: shared.ReportCopy = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Compare again whenever an image changes, until interrupted.",
+            rich_help_panel=shared.RESULTS,
+        ),
+    ] = False,
     quiet: shared.Quiet = False,
 ) -> None:
     """Fail if candidates look different from their baselines: the gate for CI.
@@ -83,37 +92,47 @@ def check(
     talk = Talk(quiet)
     talk.configuration(context.obj.file)
     rules = rules_of(context)
-    source = checked_source(baseline, candidate)
-    if not source.single:
-        rules.check_used([pair.name for pair in source.pairs])
-    outputs = [output for output in (json, junit, heatmap, report) if output]
-    for place, output in enumerate(outputs):
-        refuse_inputs(output, source)
-        if output.resolve() in [other.resolve() for other in outputs[:place]]:
-            raise PerceptError(f"{shown(output)} is named for two outputs: name another")
-    source = source.part(shard, (rules.wording, allow_new), by_name=True)
     checked = Check(rules, allow_new=allow_new, workers=workers)
+    if watch and shard:
+        raise PerceptError("--watch: all images are looked at: leave out --shard")
 
-    def settings() -> Settings:
-        return source.described(checked.scorer.settings(), context.obj.file)
+    def once(results: Results) -> int:
+        source = checked_source(baseline, candidate)
+        if not source.single:
+            rules.check_used([pair.name for pair in source.pairs])
+        outputs = [output for output in (json, junit, heatmap, report) if output]
+        for place, output in enumerate(outputs):
+            refuse_inputs(output, source)
+            if output.resolve() in [other.resolve() for other in outputs[:place]]:
+                raise PerceptError(f"{shown(output)} is named for two outputs: name another")
+        source = source.part(shard, (rules.wording, allow_new), by_name=True)
 
-    options = rules.recipe_of_others.options
-    maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
-    page = report_for(report, source, settings, copy=report_copy)
-    layers_shown = checked.scorer.options.layers
-    targets = [(None, "check"), *((t, f) for t, f in ((json, "json"), (junit, "junit")) if t)]
-    destinations: list[Target] = [
-        Destination(target, form, None, layers_shown, settings, limit=limit, live=False)
-        for target, form in targets
-    ]
-    if not source.shard:  # Of shards, the merge speaks.
-        destinations += github_for(settings, report)
-    is_part = source.shard is not None
-    judge = partial(verdict, part=is_part)
-    run = Run(destinations, maps, talk, source.single, judge, page, source.left_out, part=is_part)
-    results = checked.results(source.pairs)
-    run.take(results if quiet else with_progress(results, source.total))
-    raise typer.Exit(_exit_code(run))
+        def settings() -> Settings:
+            return source.described(checked.scorer.settings(), context.obj.file)
+
+        options = rules.recipe_of_others.options
+        maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
+        page = report_for(report, source, settings, copy=report_copy)
+        layers_shown = checked.scorer.options.layers
+        targets = [(None, "check"), *((t, f) for t, f in ((json, "json"), (junit, "junit")) if t)]
+        destinations: list[Target] = [
+            Destination(target, form, None, layers_shown, settings, limit=limit, live=False)
+            for target, form in targets
+        ]
+        if not source.shard:  # Of shards, the merge speaks.
+            destinations += github_for(settings, report)
+        is_part = source.shard is not None
+        judge = partial(verdict, part=is_part)
+        run = Run(
+            destinations, maps, talk, source.single, judge, page, source.left_out, part=is_part
+        )
+        found = results(source.pairs)
+        run.take(found if quiet else with_progress(found, source.total))
+        return _exit_code(run)
+
+    if watch:
+        raise typer.Exit(watched(baseline, candidate, checked.results, once, talk))
+    raise typer.Exit(once(checked.results))
 
 
 def context_of_check(context: typer.Context, *arguments: str) -> typer.Context:

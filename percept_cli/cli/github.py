@@ -31,7 +31,7 @@ class GitHub:
 
         for line in annotation_lines(self._results, os.environ.get("GITHUB_WORKSPACE")):
             # The runner reads commands there too; standard output belongs to the results.
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(line, file=sys.stderr, flush=True)
         file = os.environ.get("GITHUB_STEP_SUMMARY")
         if not file:
             return

@@ -24,7 +24,7 @@ class Talk:
 
     def _say(self, message: str) -> None:
         with suppress(OSError):  # Where nobody can be told, results and exit codes still count.
-            print(f"percept: {one_line(message)}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"percept: {one_line(message)}", file=sys.stderr, flush=True)
 
     def note(self, message: str) -> None:
         """One line worth knowing."""

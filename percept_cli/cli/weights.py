@@ -45,8 +45,8 @@ def fetch(
     Example: percept weights fetch torchvision
     """
     if name == "bundled":
-        typer.echo(sources.bundled_path())
+        print(sources.bundled_path())
     elif name == "torchvision":
-        typer.echo(sources.fetch_torchvision())
+        print(sources.fetch_torchvision())
     else:
         raise PerceptError(f"unknown weights {name!r}: torchvision can be fetched")

@@ -69,7 +69,7 @@ def opened(content: bytes | BinaryIO, name: str, max_pixels: int) -> Image.Image
     except PerceptError:
         raise
     except UnidentifiedImageError as error:
-        head = content[:FIRST] if isinstance(content, bytes) else b""
+        head = content[:100] if isinstance(content, bytes) else b""
         raise PerceptError(f"{name}: {_no_image(head)}") from error
     except Image.DecompressionBombError as error:
         raise _too_large(name, error, max_pixels) from error

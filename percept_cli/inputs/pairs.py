@@ -170,7 +170,7 @@ def _from_csv(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
     columns = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
     if missing := {"reference", "candidate"} - set(columns):
         raise PerceptError(f"{source}: no column {max(missing)!r}: begin with reference,candidate")
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     while True:
         try:
             cells = next(rows, None)

@@ -110,7 +110,6 @@ def test_broken_files_in_folders_lose_no_other_pair(percept: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("m.csv", "reference\n{good}\n", "m.csv:1: no column 'candidate'"),
         ("m.csv", "reference,candidate\n{good}\n{good},{good}\n", "m.csv:2: no candidate"),
         ("m.jsonl", '{{"reference": "{good}"}}\n', "m.jsonl:1: no candidate"),
         ("m.jsonl", "{{\n", "m.jsonl:1: not JSON"),

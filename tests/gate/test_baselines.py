@@ -27,7 +27,7 @@ def paired(baseline: Path, candidate: Path) -> list[tuple[str, str | None, str |
     [
         (("a.png", "a~mac.png"), ("a.png",),
          [("a.png", "a.png", "a.png"), ("a.png", "a~mac.png", "a.png")]),
-        (("a~mac.png",), ("a.png",), [("a.png", "a~mac.png", "a.png")]),
+        (("a~mac.png",), ("a.png",), [("a.png", None, "a.png"), ("a~mac.png", "a~mac.png", None)]),
         (("a.png", "a~mac.png"), (), [("a.png", "a.png", None), ("a.png", "a~mac.png", None)]),
         (("a.png", "a.jpg", "a~mac.jpg"), ("a.png",),
          [("a.jpg", "a.jpg", None), ("a.jpg", "a~mac.jpg", None), ("a.png", "a.png", "a.png")]),
@@ -37,6 +37,8 @@ def paired(baseline: Path, candidate: Path) -> list[tuple[str, str | None, str |
         (("d/a.png", "d/a~b.png", "e/a~b.png"), ("d/a.png",),
          [("d/a.png", "a.png", "a.png"), ("d/a.png", "a~b.png", "a.png"),
           ("e/a~b.png", "a~b.png", None)]),
+        (("x~1.png", "x~2.png"), ("x~1.png", "x~2.png"),
+         [("x~1.png", "x~1.png", "x~1.png"), ("x~2.png", "x~2.png", "x~2.png")]),
     ],
 )  # fmt: skip
 def test_variants_stand_beside_their_baseline(

@@ -39,6 +39,21 @@ def test_where_they_overlap_the_threshold_makes_the_fewest_errors() -> None:
     assert min(errors) == 2
 
 
+@pytest.mark.parametrize(
+    ("same", "count"),
+    [
+        ([0.1, 0.11, 0.12, 0.13, 0.9], 1),
+        ([0.1, 0.11, 0.12, 0.13, 0.2], 0),
+        ([0.1, 0.12, 0.13, 0.9], 0),
+        ([0.1] * 18 + [0.8, 0.9], 2),
+        ([0.1] * 16 + [0.7, 0.8, 0.9, 0.95], 0),
+        ([0.0] * 9 + [0.3], 1),
+    ],
+)
+def test_few_pairs_far_above_the_others_stand_out(same: list[float], count: int) -> None:
+    assert proposed(same).standing_out == count
+
+
 def test_nothing_to_go_by_is_an_error() -> None:
     with pytest.raises(PerceptError, match="no pair that looks the same"):
         proposed([], [1.0])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -136,10 +138,54 @@ def test_a_csv_may_have_lines_within_its_cells(tmp_path: Path) -> None:
     assert [pair.error for pair in pairs_in(tmp_path / "m.CSV")] == [None]
 
 
-def test_a_csv_without_its_columns_is_one_error(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text("before,candidate\na,b\nc,d\n")
-    (pair,) = pairs_in(tmp_path / "m.csv")
-    assert "m.csv:1: no column 'reference'" in str(pair.error)
+@pytest.mark.parametrize("text", ["before,candidate\na,b\nc,d\n", ""])
+def test_a_csv_without_its_columns_is_no_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(PerceptError, match=r"m\.csv: no column 'reference': begin with"):
+        list(pairs_in(tmp_path / "m.csv"))
+
+
+LINES = ("reference,candidate", "a.png,é.png", "c 1.png,d.png")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " ; "])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_manifests_are_read_as_other_programs_write_them(
+    tmp_path: Path, encoding: str, delimiter: str, suffix: str
+) -> None:
+    rows = [line.split(",") for line in LINES]
+    if suffix == ".csv":
+        text = "\r\n".join(delimiter.join(row) for row in rows) + "\r\n"
+    else:
+        text = "\n".join(json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:])
+    if encoding == "utf-16-be":  # It writes no mark of its own.
+        text = f"\ufeff{text}"
+    (tmp_path / f"m{suffix}").write_bytes(text.encode(encoding))
+    pairs = list(pairs_in(tmp_path / f"m{suffix}"))
+    assert [(pair.reference, pair.candidate, pair.error) for pair in pairs] == [
+        (tmp_path / "a.png", tmp_path / "é.png", None),
+        (tmp_path / "c 1.png", tmp_path / "d.png", None),
+    ]
+
+
+COMPOSED, TAKEN_APART = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+
+
+def test_names_in_two_unicode_forms_are_the_same_name(tmp_path: Path) -> None:
+    left = folder(tmp_path / "a", f"{COMPOSED}.png", f"{COMPOSED}.jpg", "x.png")
+    right = folder(tmp_path / "b", f"{TAKEN_APART}.png", f"{COMPOSED}.jpg", "x.png")
+    pairs = {pair.name: pair for pair in pairs_of(left, right)[0]}
+    assert len(pairs) == 3
+    pair = pairs[f"{TAKEN_APART}.png"]
+    assert pair.reference == left / f"{COMPOSED}.png"
+    assert pair.notes == ("the two names are written in different Unicode forms",)
+    assert not pairs["x.png"].notes
+    other = folder(tmp_path / "c", f"{TAKEN_APART}.webp")
+    webp = {
+        pair.name: pair for pair in pairs_of(folder(tmp_path / "d", f"{COMPOSED}.png"), other)[0]
+    }
+    assert webp[f"{TAKEN_APART}.webp"].reference is not None
 
 
 def test_unreadable_manifests_are_refused(tmp_path: Path) -> None:

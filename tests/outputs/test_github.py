@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from test_formats import RESULTS, SETTINGS
@@ -30,6 +31,20 @@ def test_each_failure_is_an_annotation_with_its_place() -> None:
         "::error file=a/6~mac.png,title=failed%3A b/6.png::"
         "peak 0.625 > 0.25; total 0.125 > 0.1; at 0,0 8x8",
     ]  # fmt: skip
+
+
+def test_files_are_named_from_the_checkout_on(tmp_path: Path) -> None:
+    for reference, named in (
+        (str(tmp_path / "web/base/a.png"), "web/base/a.png"),
+        (str(tmp_path.parent / "other.png"), str(tmp_path.parent / "other.png")),
+    ):
+        (line,) = annotation_lines([replace(FAILED, reference=reference)], str(tmp_path))
+        assert line.startswith(f"::error file={named},title=")
+
+
+def test_an_apostrophe_is_escaped_once() -> None:
+    text = summary_of([replace(FAILED, candidate="Ada's.png")])
+    assert "Ada&#39;s.png" in text and "&#35;" not in text and "&amp;" not in text
 
 
 def test_no_more_annotations_than_github_shows_and_the_worst_first() -> None:

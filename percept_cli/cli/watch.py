@@ -1,0 +1,112 @@
+"""`check --watch`: the same check again whenever an image has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TypeAlias
+
+from percept_cli.cli.exits import INTERRUPTED, USAGE_ERROR
+from percept_cli.cli.talk import Talk
+from percept_cli.errors import OutputError, PerceptError
+from percept_cli.inputs.pairs import Pair
+from percept_cli.scoring.score import Scored
+
+WAKE = 200
+"""Milliseconds after which it is looked whether the user has interrupted."""
+
+Results: TypeAlias = "Callable[[Iterable[Pair]], Iterator[tuple[Pair, Scored]]]"
+"""Pairs → each image's judged result, in order."""
+
+Files: TypeAlias = "tuple[tuple[Path, int, int], ...]"
+"""Paths, times and sizes: what tells that nothing has changed."""
+
+
+def watched(
+    baseline: Path, candidate: Path, results: Results, once: Callable[[Results], int], talk: Talk
+) -> int:
+    """Check again and again; the exit code of the interrupt that ends it.
+
+    Raises PerceptError where the library that watches files is missing.
+    """
+    try:
+        from watchfiles import watch
+    except ImportError as error:
+        raise PerceptError("--watch needs watchfiles: pip install 'percept-cli[watch]'") from error
+    named = {path.resolve() for path in (baseline, candidate)}
+    # A file that is written anew is another one: its folder is watched.
+    folders = {path if path.is_dir() else path.parent for path in named}
+
+    def concerns(_: object, changed: str) -> bool:
+        path = Path(changed)
+        return not named.isdisjoint((path, *path.parents))
+
+    found = watch(
+        *folders,
+        watch_filter=concerns,
+        rust_timeout=WAKE,
+        yield_on_timeout=True,
+        raise_interrupt=True,
+    )
+    next(found)  # From here on no change is missed.
+    remembered = Remembered(results)
+    code = _told(once, remembered, talk)
+    for changes in found:
+        if changes:
+            code = _told(once, remembered, talk)
+        if code >= INTERRUPTED:
+            break
+    return code
+
+
+def _told(once: Callable[[Results], int], results: Results, talk: Talk) -> int:
+    """The exit code of a check; what went wrong is said, and may be mended by the next change."""
+    try:
+        code = once(results)
+    except OutputError:
+        raise
+    except PerceptError as error:
+        talk.error(str(error))
+        code = USAGE_ERROR
+    if code < INTERRUPTED:
+        talk.note("waiting for changes: Ctrl-C ends it")
+    return code
+
+
+class Remembered:
+    """Results, computed again only for images of which a file has changed."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._known: dict[str, tuple[Files, Pair, Scored]] = {}
+
+    def __call__(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Scored]]:
+        groups = {name: list(group) for name, group in groupby(pairs, key=lambda pair: pair.name)}
+        now = {name: _files(group) for name, group in groups.items()}
+        changed = [
+            pair
+            for name, group in groups.items()
+            if name not in self._known or self._known[name][0] != now[name]
+            for pair in group
+        ]
+        fresh = self._results(changed)
+        known, self._known = self._known, {}
+        for name, files in now.items():
+            if name in known and known[name][0] == files:
+                _, pair, scored = known[name]
+            else:
+                pair, scored = next(fresh)
+            self._known[name] = files, pair, scored
+            yield pair, scored
+
+
+def _files(group: Iterable[Pair]) -> Files:
+    found = []
+    for path in (path for pair in group for path in (pair.reference, pair.candidate) if path):
+        try:
+            status = path.stat()
+            found.append((path, status.st_mtime_ns, status.st_size))
+        except OSError:
+            found.append((path, 0, 0))
+    return tuple(found)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 import tempfile
-from contextlib import redirect_stdout, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
+import numpy as np
 import typer
 from PIL import Image
 
@@ -27,6 +30,17 @@ OTHERS = ("references/astronaut.png", "references/article.png")
 EXAMPLE = ("references/coffee.png", "jpeg-3/coffee.jpg")
 NETWORK = "torchvision's network"
 PICTURE = ("references/dashboard.png", "edit-2/dashboard.png")
+
+
+@contextmanager
+def chdir(folder: str) -> Iterator[None]:
+    """Be in that folder for a while."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def distortions() -> str:
@@ -67,6 +81,22 @@ def failure() -> str:
     with redirect_stdout(printed), suppress(typer.Exit):
         app(["check", *pair], standalone_mode=False)
     return f"```\n{printed.getvalue().rstrip()}\n```"
+
+
+def grown() -> str:
+    """What a check of a sample with a row of text more, and a painted spot, prints."""
+    printed = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        for name, source in zip(("before.png", "after.png"), PICTURE, strict=True):
+            with Image.open(ROOT / SAMPLES / source) as image:
+                pixels = np.asarray(image.convert("RGB"))
+            if name == "after.png":
+                pixels = np.concatenate([pixels[:64], pixels[32:56], pixels[64:]])
+            Image.fromarray(pixels).save(name)
+        with redirect_stdout(printed), suppress(typer.Exit):
+            app(["check", "before.png", "after.png"], standalone_mode=False)
+    lines = printed.getvalue().splitlines()
+    return "\n".join(("```", *lines[: lines.index("")], "```"))
 
 
 def gate() -> str:
@@ -137,7 +167,7 @@ def picture() -> Image.Image:
 
 def filled(readme: str) -> str:
     """The README with its made parts made again."""
-    for make_block in (distortions, example, failure, gate, speed):
+    for make_block in (distortions, example, failure, grown, gate, speed):
         name = make_block.__name__
         block = f"<!-- {name}: scripts/readme.py -->\n{make_block()}\n<!-- end -->"
         readme = re.sub(rf"<!-- {name}: .*?<!-- end -->", lambda _: block, readme, flags=re.S)  # noqa: B023

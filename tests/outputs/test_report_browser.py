@@ -549,3 +549,59 @@ async () => {
   return frames;
 }
 """
+
+
+@pytest.fixture
+def grown(percept: Run, tmp_path: Path) -> Path:
+    """The report of a page with 24 rows more at 64, and a spot at 130,100 of the baseline."""
+    with Image.open(SAMPLES / "references/dashboard.png") as image:
+        before = np.asarray(image.convert("RGB"))
+    after = before.copy()
+    after[100:130, 130:170] = 200, 30, 60
+    after = np.concatenate([after[:64], before[150:174], after[64:]])
+    for folder, pixels in (("base", before), ("new", after)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(pixels).save(tmp_path / folder / "home.png")
+    assert percept("check", "base", "new", "--report", "report", "--report-copy").returncode == 1
+    return tmp_path / "report"
+
+
+def test_a_page_that_grew_lines_up_with_its_baseline(open_report: Open, grown: Path) -> None:
+    page = open_report(report=grown)
+    line = page.locator("#region-line")
+    expect(line).to_have_text("1 band, 1 changed region; n shows the next")
+    expect(page.locator("#details")).to_contain_text("24 rows inserted at y 64")
+    sizes = page.locator(".pane img.picture").evaluate_all(
+        "images => images.map((image) => [image.naturalWidth, image.naturalHeight])"
+    )
+    assert len(sizes) >= 2 and len({tuple(size) for size in sizes}) == 1
+    layer = page.locator(".outlines").first.bounding_box()
+    bands = [page.locator(".region.inserted").nth(n).bounding_box() for n in range(3)]
+    assert layer and all(bands), "in the reference, the candidate and the heat map"
+    scale = layer["height"] / 264
+    band = bands[0]
+    assert band and abs(band["y"] - layer["y"] - 64 * scale) < 1
+    assert abs(band["height"] - 24 * scale) < 1
+    spot = page.locator(".region:not(.inserted)").first.bounding_box()
+    assert spot and spot["y"] - layer["y"] <= 124 * scale + 1, "below the band, by its rows"
+    assert spot["y"] + spot["height"] - layer["y"] >= 154 * scale - 1
+    page.keyboard.press("n")
+    expect(line).to_have_text("Band 1 of 2: 24 rows inserted at y 64")
+    page.keyboard.press("n")
+    expect(line).to_contain_text("Region 2 of 2: at ")
+    for mode in ("Swipe", "Blink", "Overlay"):
+        page.get_by_role("button", name=mode).click()
+        expect(page.locator(".region.inserted").first).to_be_visible()
+        boxes = page.locator(".view img").evaluate_all(
+            "images => images.map((i) => [i.offsetWidth, i.offsetHeight]).filter(([w]) => w)"
+        )
+        assert len({tuple(box) for box in boxes}) == 1, "one image lies over the other"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_bands(open_report: Open, grown: Path, scheme: str) -> None:
+    if not AXE.is_file():
+        assert not NEEDED, f"{AXE} is missing: npm install axe-core"
+        pytest.skip("needs axe-core: npm install --no-save axe-core")
+    page = open_report(report=grown, color_scheme=scheme, reduced_motion="reduce")
+    assert [v["id"] for v in _violations(page)] == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from measuring import machine, table
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -102,30 +103,39 @@ def lengths(bands: tuple[Band, ...]) -> dict[str, int]:
 def main() -> None:
     """Print the shares found, and the times of large pages."""
     random = np.random.default_rng(0)
-    exact = slowest = 0
+    exact, seconds = 0, []
     for _ in range(PAGES):
         before = page(random, 640, int(random.integers(600, 1600)))
         after, made = changed(random, before)
         started = time.perf_counter()
         bands = aligned(before, after, "rows").bands
-        slowest = max(slowest, time.perf_counter() - started)
+        seconds.append(time.perf_counter() - started)
         wanted = lengths(())
         for kind, length in made:
             wanted[kind] += length
-        least = all(n <= wanted[kind] for kind, n in lengths(bands).items())
-        right = fits(before, after, bands) and len(bands) <= len(made) and least
-        exact += right
-    print(f"| pages of 640 px | {exact} of {PAGES} to the pixel | slowest {slowest:.3f} s |")
+        exact += lengths(bands) == wanted and fits(before, after, bands)
+    rows = [
+        (
+            f"{PAGES} pages of 640 px, one to three changes each",
+            f"{exact} to the pixel",
+            f"{max(seconds):.2f} s at most",
+        )
+    ]
     before = page(random, *LARGE)
     after, made = changed(random, before)
     noise = random.integers(-NOISE, NOISE + 1, after.shape)
     noisy = (after + noise).clip(0, 255).astype(np.uint8)
     other = page(random, LARGE[0], LARGE[1] + 100)
-    for name, candidate in (("changed", after), ("and noise", noisy), ("another page", other)):
+    size = "{}×{}".format(*LARGE)
+    for name, candidate in (
+        (f"{size}, {len(made)} changes", after),
+        (f"the same, with noise of ±{NOISE} levels", noisy),
+        (f"{size} against another page", other),
+    ):
         started = time.perf_counter()
         bands = aligned(before, candidate, "rows").bands
-        seconds = time.perf_counter() - started
-        print(f"| {LARGE[0]}×{LARGE[1]}, {name} | {len(bands)} bands | {seconds:.2f} s |")
+        rows.append((name, f"{len(bands)} bands", f"{time.perf_counter() - started:.2f} s"))
+    print(f"{machine()}\n\n{table(('pages', 'found', 'time'), rows)}")
 
 
 if __name__ == "__main__":

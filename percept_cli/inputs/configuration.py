@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from percept_cli.errors import PerceptError, shown
-from percept_cli.inputs.text import encoding_of
+from percept_cli.inputs.text import opened_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -114,7 +114,8 @@ def _check_owner(file: Path, folder: Path) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding=encoding_of(file)))
+        with opened_text(file) as text:
+            return tomllib.loads(text.read())
     except (OSError, ValueError, RecursionError) as error:
         raise PerceptError(f"{shown(file)}: not readable as TOML: {error}") from error
 

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.kinds import holds_image, readable
-from percept_cli.inputs.text import encoding_of
+from percept_cli.inputs.text import opened_text
 
 SPELT = "the two names are written in different Unicode forms"
 
@@ -154,14 +154,14 @@ def pairs_in(manifest: Path) -> Iterator[Pair]:
     if suffix not in (".csv", ".jsonl", ".ndjson"):
         raise PerceptError(f"{shown(manifest)}: unknown kind of manifest: give .csv or .jsonl")
     try:
-        encoding = encoding_of(manifest)
-        errors = "surrogateescape" if encoding == "utf-8" else "replace"
-        with manifest.open(encoding=encoding, newline="", errors=errors) as lines:
+        with opened_text(manifest, "surrogateescape") as lines:
             read = _from_csv if suffix == ".csv" else pairs_from_lines
             yield from read(lines, manifest.parent, shown(manifest))
     except OSError as error:
         reason = error.strerror
         raise PerceptError(f"{shown(manifest)}: cannot be read ({reason}): check it") from error
+    except UnicodeError as error:
+        raise PerceptError(f"{shown(manifest)}: no text: save it as UTF-8") from error
 
 
 def _from_csv(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 from pathlib import Path
 
 MARKS = {
@@ -13,8 +14,12 @@ MARKS = {
 """Marks at the beginning of a file, and what it is written in."""
 
 
-def encoding_of(file: Path) -> str:
-    """UTF-8, or what the file's mark says; OSError if it cannot be read."""
-    with file.open("rb") as stream:
-        head = stream.read(3)
-    return next((name for mark, name in MARKS.items() if head.startswith(mark)), "utf-8")
+def opened_text(file: Path, errors: str = "strict") -> io.TextIOWrapper:
+    """The file's text, in UTF-8 or what its mark says; lines end as they do in the file.
+
+    It is read once, so that it may be a pipe. Raises OSError if it cannot be read.
+    """
+    stream = file.open("rb")
+    head = stream.peek(3)
+    encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), "utf-8")
+    return io.TextIOWrapper(stream, encoding, errors, newline="")

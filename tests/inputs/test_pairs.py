@@ -189,6 +189,9 @@ def test_names_in_two_unicode_forms_are_the_same_name(tmp_path: Path) -> None:
 
 
 def test_unreadable_manifests_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "cut.csv").write_bytes("reference,candidate".encode("utf-16")[:-1])
+    with pytest.raises(PerceptError, match=r"cut.csv: no text: save it as UTF-8"):
+        list(pairs_in(tmp_path / "cut.csv"))
     with pytest.raises(PerceptError, match=r"m.csv: cannot be read"):
         list(pairs_in(tmp_path / "m.csv"))
     with pytest.raises(PerceptError, match="unknown kind of manifest"):

@@ -6,20 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from percept_cli.batch import Pair, PairResult, Results, check, score, score_folders
     from percept_cli.errors import PerceptError
     from percept_cli.network.loss import PerceptualLoss, StyleLoss, total_variation
-    from percept_cli.results import Result
     from percept_cli.scoring.load import Source
 
 LOSSES = ("PerceptualLoss", "StyleLoss", "total_variation")
 """What torch is imported for, when it is asked for."""
 
+BATCH = ("Pair", "PairResult", "Results", "check", "score", "score_folders")
+"""What is imported when it is asked for."""
+
 __all__ = [
+    "Pair",
+    "PairResult",
     "PerceptError",
     "PerceptualLoss",
+    "Results",
     "StyleLoss",
     "__version__",
+    "check",
     "compare",
+    "score",
+    "score_folders",
     "total_variation",
 ]
 
@@ -50,7 +59,7 @@ def compare(
     max_pixels: int = 200_000_000,
     max_bytes: int = 1 << 30,
     workers: int | None = None,
-) -> Result:
+) -> PairResult:
     """Score one pair of images with the numbers of `percept compare`, whose options these are.
 
     The preset decides what is None.
@@ -61,13 +70,12 @@ def compare(
 
     Raises PerceptError for options that mean nothing and images that cannot be compared.
     """
-    from percept_cli.network.layers import chosen
-    from percept_cli.scoring.options import Options
+    from percept_cli.batch import PairResult, options_of
     from percept_cli.scoring.score import Scorer
 
-    options = Options.of(
+    options = options_of(
         preset,
-        layers=chosen(layers) if layers is not None else None,
+        layers=layers,
         layer_weights=layer_weights,
         distance=distance,
         raw=raw,
@@ -82,13 +90,13 @@ def compare(
         size_tolerance=size_tolerance,
         background=background,
         frame=frame,
-        ignore=tuple(ignore),
+        ignore=ignore,
         precision=precision,
         device=device,
         max_pixels=max_pixels,
         max_bytes=max_bytes,
     )
-    return Scorer(options, workers=workers).compare(reference, candidate).result
+    return PairResult.of_scored(Scorer(options, workers=workers).compare(reference, candidate))
 
 
 def __dir__() -> list[str]:
@@ -105,6 +113,10 @@ def __getattr__(name: str) -> Any:
         from percept_cli.network import loss
 
         return getattr(loss, name)
+    if name in BATCH:
+        from percept_cli import batch
+
+        return getattr(batch, name)
     if name == "__version__":
         from importlib import metadata
 

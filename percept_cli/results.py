@@ -143,8 +143,8 @@ class Result:
     """Why a check fails; empty if it does not."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Settings of this pair that differ from the run's."""
-    heatmap: str | None = None
-    """The heat map's file."""
+    heatmap_file: str | None = None
+    """The heat map's file; `heatmap` in all outputs."""
     overlay: str | None = None
     """File of the map alone, to lay over the candidate; made with a report."""
     peak_parts: Mapping[str, float] = field(default_factory=dict)
@@ -161,6 +161,8 @@ class Result:
     """Rows and columns that have no partner, where the images were aligned."""
     candidate_sha256: str | None = None
     """Hash of the candidate's file; None where it is the reference's content, or none is there."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What a manifest, or the caller, says of the pair besides its images."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Result:
@@ -172,6 +174,7 @@ class Result:
         kept["regions"] = tuple(Region(**region) for region in kept.get("regions", ()))
         kept["frames"] = tuple(FrameResult.of(frame) for frame in kept.get("frames", ()))
         kept["bands"] = tuple(Band.of(band) for band in kept.get("bands", ()))
+        kept["heatmap_file"] = document.get("heatmap")
         return cls(**kept)
 
     @property
@@ -211,9 +214,10 @@ class Result:
             "thresholds": self.thresholds.document() if self.thresholds else None,
             "failures": list(self.failures),
             "overrides": dict(self.overrides),
-            "heatmap": self.heatmap,
+            "heatmap": self.heatmap_file,
             "overlay": self.overlay,
             "candidate_sha256": self.candidate_sha256,
+            "extra": dict(self.extra),
         }
 
 

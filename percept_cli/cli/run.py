@@ -168,7 +168,7 @@ class Run:
         if self.single and scored.result.status == "identical":
             self.talk.note("no heat map written: the images are identical")
         try:
-            return replace(scored.result, heatmap=maps.write(pair, scored))
+            return replace(scored.result, heatmap_file=maps.write(pair, scored))
         except OutputError as error:
             self.broken = True
             self.talk.error(str(error))

@@ -8,9 +8,9 @@ import os
 import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.kinds import holds_image, readable
@@ -35,6 +35,8 @@ class Pair:
     """Why there is nothing to compare: an ambiguous match, a bad line of a manifest."""
     notes: tuple[str, ...] = ()
     """What is worth knowing of how the two were matched."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What a manifest says of the pair besides its images."""
 
 
 def pairs_of(reference: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
@@ -207,7 +209,9 @@ def _pair(row: Mapping[str, object], folder: Path, where: str) -> Pair:
         for key in ("reference", "candidate")
         if isinstance(value := row.get(key), str) and value and "\0" not in value
     }
-    pair = Pair(paths.get("reference"), paths.get("candidate"), str(row.get("candidate")))
+    extra = {name: value for name, value in row.items() if name not in ("reference", "candidate")}
+    name = str(row.get("candidate"))
+    pair = Pair(paths.get("reference"), paths.get("candidate"), name, extra=extra)
     for key in ("reference", "candidate"):
         if key not in paths:
             reason = f"{where}: no {key}: each line names a reference and a candidate"

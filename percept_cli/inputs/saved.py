@@ -105,7 +105,7 @@ def _validator() -> Any:
 
 def _beside(file: Path, result: Result) -> Result:
     """The result with its files found from here, or else from where its JSON file lies."""
-    names = ("reference", "candidate", "heatmap", "overlay")
+    names = ("reference", "candidate", "heatmap_file", "overlay")
     moved: dict[str, Any] = {name: _moved(file, getattr(result, name)) for name in names}
     frames = tuple(replace(f, overlay=_moved(file, f.overlay)) for f in result.frames)
     return replace(result, frames=frames, **moved)

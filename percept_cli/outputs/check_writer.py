@@ -87,8 +87,8 @@ def _details(result: Result) -> Iterable[str]:
     yield "layers  " + ", ".join(f"{name} {figure(value)}" for name, value in layers)
     yield from places_of(result, SHOWN_REGIONS)
     yield f"baseline {one_line(result.reference or '')}"
-    if result.heatmap:
-        yield f"heat map {one_line(result.heatmap)}"
+    if result.heatmap_file:
+        yield f"heat map {one_line(result.heatmap_file)}"
     for key, value in result.overrides.items():
         yield f"own setting {one_line(f'{key} = {value}')}"
     for note in (note for note in result.notes if note not in result.failures):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from percept_cli.results import VERSION, Band, Result, Settings, Summary, Thresholds
@@ -27,16 +27,27 @@ class CsvWriter:
         self._safe = safe
         self._stream = stream
         self._settings = settings
-        header = list(row(Result(None, None, "new"), settings()))
         self._line = io.StringIO()
+        self._rows: csv.DictWriter[str] | None = None
+        self._extra: tuple[str, ...] = ()
+
+    def _begin(self, extra: Iterable[str]) -> csv.DictWriter[str]:
+        """Write the header, with a column for all that is said of the first pair besides."""
+        header = list(row(Result(None, None, "new"), self._settings()))
+        self._extra = tuple(name for name in extra if name not in header)
         # Quoted is what contains a character of the end of a line.
-        self._rows = csv.DictWriter(self._line, header, lineterminator="\r\n")
-        self._rows.writeheader()
+        rows = csv.DictWriter(self._line, [*header, *self._extra], lineterminator="\r\n")
+        rows.writeheader()
         self._flush()
+        return rows
 
     def write(self, result: Result) -> None:
         """Write the result's row."""
+        self._rows = self._rows or self._begin(result.extra)
         cells = row(result, self._settings())
+        own = {name: result.extra.get(name) for name in self._extra}
+        rest = {name: value for name, value in result.extra.items() if name not in own}
+        cells |= own | {"extra": json.dumps(rest) if rest else None}
         self._rows.writerow(_without_formulas(cells) if self._safe else cells)
         self._flush()
 
@@ -46,8 +57,9 @@ class CsvWriter:
         self._line.seek(0)
         self._line.truncate()
 
-    def close(self, summary: Summary) -> None:
-        """Nothing: a reader of the rows can make every figure of the summary."""
+    def close(self, summary: Summary) -> None:  # noqa: ARG002 -- the rows have all of it
+        """Write the header, if there was no row; readers can make the summary from the rows."""
+        self._rows = self._rows or self._begin(())
 
 
 def _without_formulas(cells: dict[str, Any]) -> dict[str, Any]:
@@ -100,9 +112,10 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "layer_thresholds": "; ".join(f"{k}={v!r}" for k, v in thresholds.layers.items()),
         "failures": "; ".join(result.failures),
         "overrides": json.dumps(dict(result.overrides)) if result.overrides else None,
-        "heatmap": result.heatmap,
+        "heatmap": result.heatmap_file,
         "overlay": result.overlay,
         "candidate_sha256": result.candidate_sha256,
+        "extra": json.dumps(dict(result.extra)) if result.extra else None,
         "version": VERSION,
         "preset": settings.preset,
         "weights": settings.weights,

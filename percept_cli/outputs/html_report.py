@@ -96,8 +96,8 @@ class Report:
             found["reference_original"] = self._original(result.reference or "", copied=False)
         if result.overlay:
             found["overlay"] = self._overlay(result.overlay)
-        if not found["overlay"] and result.heatmap:
-            picture = self._decoded(result.heatmap, None, None)
+        if not found["overlay"] and result.heatmap_file:
+            picture = self._decoded(result.heatmap_file, None, None)
             found["heatmap"] = self._preview(picture) if picture else None
         found["frames"] = [self._of_frame(result, frame) for frame in result.frames]
         return found

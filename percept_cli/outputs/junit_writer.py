@@ -79,8 +79,8 @@ def _details(result: Result) -> str:
         ]
     lines += [f"at {r.x},{r.y} {r.width}x{r.height}: peak {figure(r.peak)}" for r in result.regions]
     lines += [f"note: {note}" for note in notes_of(result)]
-    if result.heatmap:
-        lines.append(f"heat map: {result.heatmap}")
+    if result.heatmap_file:
+        lines.append(f"heat map: {result.heatmap_file}")
     return "\n".join(lines)
 
 

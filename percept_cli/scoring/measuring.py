@@ -6,32 +6,31 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from threading import Event
-from typing import TYPE_CHECKING, TypeVar
-
-from percept_cli.inputs.pairs import Pair
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from percept_cli.network.workers import Workers
     from percept_cli.scoring.score import Scored
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 AHEAD_PIXELS = 64_000_000
 """Most pixels, of the larger image of each pair, decoded ahead or being measured."""
 
 
-class Measuring:
+class Measuring(Generic[P]):
     """Pairs that are being measured, several at once, whose results come in order."""
 
     def __init__(self, *, in_turn: bool) -> None:
         self._in_turn = in_turn
         self._stop = Event()
-        self._begun: deque[tuple[list[Pair], Future[list[Scored]], int]] = deque()
+        self._begun: deque[tuple[list[P], Future[list[Scored]], int]] = deque()
         self._most = 1
 
     def add(
         self,
-        pairs: list[Pair],
+        pairs: list[P],
         work: Callable[[], list[Scored]],
         workers: Workers | None,
         pixels: int,
@@ -42,7 +41,7 @@ class Measuring:
         self._most = workers.count + 1 if workers else self._most
         self._begun.append((pairs, future, pixels))
 
-    def ready(self) -> Iterator[tuple[Pair, Scored]]:
+    def ready(self) -> Iterator[tuple[P, Scored]]:
         """Results that are there, and those that must come before more pairs may be begun."""
         while self._begun and (self._full or self._begun[0][1].done()):
             yield from self._next()
@@ -53,12 +52,12 @@ class Measuring:
         many = len(self._begun) > 1 and pixels > AHEAD_PIXELS
         return self._in_turn or many or len(self._begun) > self._most
 
-    def rest(self) -> Iterator[tuple[Pair, Scored]]:
+    def rest(self) -> Iterator[tuple[P, Scored]]:
         """All results that are still to come."""
         while self._begun:
             yield from self._next()
 
-    def _next(self) -> Iterator[tuple[Pair, Scored]]:
+    def _next(self) -> Iterator[tuple[P, Scored]]:
         pairs, future, _ = self._begun[0]
         results = future.result()  # If this is interrupted, it is still to be given up.
         self._begun.popleft()

@@ -6,18 +6,17 @@ import hashlib
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from heapq import nlargest
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
-from percept_cli.inputs.pairs import Pair
 from percept_cli.results import SCORING_VERSION, FrameResult, Region, Result, Settings, Status
 from percept_cli.scoring.jnd import jnd_of
 from percept_cli.scoring.load import Frame, Known, Loaded, View, load, load_equal, undecoded
@@ -127,6 +126,24 @@ class _Here:
         return outcome
 
 
+class AnyPair(Protocol):
+    """Two images, and what is known of them; `Pair` is one."""
+
+    @property
+    def reference(self) -> Source | None: ...
+    @property
+    def candidate(self) -> Source | None: ...
+    @property
+    def error(self) -> str | None: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def extra(self) -> Mapping[str, Any]: ...
+
+
+P = TypeVar("P", bound=AnyPair)
+
+
 class Scorer:
     """Scores pairs; loads torch and the network when first needed.
 
@@ -138,7 +155,7 @@ class Scorer:
     def __init__(
         self,
         options: Options,
-        options_of: Callable[[Pair], Options] | None = None,
+        options_of: Callable[[Any], Options] | None = None,
         *,
         one_reference: bool = False,
         workers: int | None = None,
@@ -153,14 +170,14 @@ class Scorer:
         self._reference = Known() if one_reference else None
         self._meters: dict[int, Meter] = {}
 
-    def score(self, pairs: Iterable[Pair], ahead: int = AHEAD) -> Iterator[tuple[Pair, Scored]]:
+    def score(self, pairs: Iterable[P], ahead: int = AHEAD) -> Iterator[tuple[P, Scored]]:
         """Score pairs in their order; with `ahead=0` each before the next pair is asked for.
 
         A pair that cannot be compared gives a result with an error. PerceptError means that no
         pair can: the device is not there, or the weights cannot be loaded.
         """
-        decoding: deque[tuple[Pair, Future[_Begun]]] = deque()
-        measuring = Measuring(in_turn=not ahead)
+        decoding: deque[tuple[P, Future[_Begun]]] = deque()
+        measuring: Measuring[P] = Measuring(in_turn=not ahead)
         # Until a size is known, one pair is read ahead; then the largest of the last ones counts.
         limit, here, held = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
         pool = ThreadPoolExecutor(os.cpu_count())
@@ -182,7 +199,7 @@ class Scorer:
             pool.shutdown(cancel_futures=True)
             measuring.give_up()
 
-    def _submitted(self, pool: ThreadPoolExecutor, pair: Pair) -> Future[_Begun]:
+    def _submitted(self, pool: ThreadPoolExecutor, pair: AnyPair) -> Future[_Begun]:
         try:
             return pool.submit(self._begin, pair)
         except RuntimeError:  # The system has no more threads.
@@ -190,9 +207,9 @@ class Scorer:
 
     def _hand_on(
         self,
-        decoding: deque[tuple[Pair, Future[_Begun]]],
+        decoding: deque[tuple[P, Future[_Begun]]],
         held: deque[int],
-        measuring: Measuring,
+        measuring: Measuring[P],
     ) -> int:
         """Let the next pair be measured, with those that are ready to be measured with it."""
         pair, future = decoding.popleft()
@@ -267,18 +284,16 @@ class Scorer:
             )
         return self._meters[id(options)]
 
-    def _begin(self, pair: Pair) -> _Begun:
+    def _begin(self, pair: AnyPair) -> _Begun:
         """Everything that needs no network; only what still does keeps its images."""
-        reference = shown(pair.reference) if pair.reference else None
-        candidate = shown(pair.candidate) if pair.candidate else None
         options = self._options_of(pair)
+        result = _result_of(pair)
         if pair.error:
-            return _Begun(Result(reference, candidate, "error", error=pair.error), options)
+            return _Begun(replace(result, status="error", error=pair.error), options)
         if pair.candidate is None:
-            return _Begun(Result(reference, candidate, "missing"), options)
+            return _Begun(replace(result, status="missing"), options)
         if pair.reference is None:
-            return self._new(pair.candidate, options)
-        result = Result(reference, candidate, "compared", notes=pair.notes)
+            return self._new(Path(cast("str", pair.candidate)), result, options)
         shapes_differ = False
         try:
             return self._loaded(pair.reference, pair.candidate, result, options)
@@ -290,25 +305,23 @@ class Scorer:
             reason = f"{result.name}: cannot be read ({error.strerror or error}): check it"
         failed = replace(result, status="error", error=reason)
         if shapes_differ:
-            content = read_bytes(pair.candidate, options.max_bytes)
-            failed = replace(failed, candidate_sha256=hashlib.sha256(content).hexdigest())
+            failed = replace(failed, candidate_sha256=_hash_of(pair.candidate, options))
         return _Begun(failed, options, shapes_differ=shapes_differ)
 
-    def _unchanged(self, pair: Pair) -> _Begun | None:
+    def _unchanged(self, pair: AnyPair) -> _Begun | None:
         """The result of equal files; None if these are not, or something is wrong with them."""
-        if pair.error or not pair.reference or not pair.candidate:
+        reference, candidate = pair.reference, pair.candidate
+        if pair.error or not (isinstance(reference, Path) and isinstance(candidate, Path)):
             return None
         options = self._options_of(pair)
         try:
-            loaded = load_equal(pair.reference, pair.candidate, options)
+            loaded = load_equal(reference, candidate, options)
         except (PerceptError, MemoryError, OSError):
             return None
-        names = shown(pair.reference), shown(pair.candidate)
-        result = Result(*names, "compared", notes=pair.notes)
-        return self._of(loaded, result, options) if loaded else None
+        return self._of(loaded, _result_of(pair), options) if loaded else None
 
-    def _new(self, path: Path, options: Options) -> _Begun:
-        result = Result(None, shown(path), "new")
+    def _new(self, path: Path, result: Result, options: Options) -> _Begun:
+        result = replace(result, status="new")
         try:
             content = read_bytes(path, options.max_bytes)
             size = size_of(content, result.name, options.max_pixels)
@@ -457,6 +470,24 @@ def _size(scored: Scored) -> float:
 def _frame_result(result: Result) -> FrameResult:
     number, total = result.frame or 1, result.total or 0.0
     return FrameResult(number, total, result.peak, result.peak_at, result.regions)
+
+
+def _result_of(pair: AnyPair) -> Result:
+    """What is known of a pair before it is compared."""
+    reference, candidate = pair.reference, pair.candidate
+    return Result(
+        None if reference is None else _name(reference),
+        None if candidate is None else _name(candidate),
+        "compared",
+        notes=pair.notes,
+        extra=pair.extra,
+    )
+
+
+def _hash_of(source: Source | None, options: Options) -> str | None:
+    if not isinstance(source, str | os.PathLike):
+        return None
+    return hashlib.sha256(read_bytes(Path(source), options.max_bytes)).hexdigest()
 
 
 def _name(source: Source) -> str | None:

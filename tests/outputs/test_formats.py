@@ -62,7 +62,7 @@ SETTINGS = Settings(
 RESULTS = (
     Result("a/1.png", "b/1.png", "compared", 0.25, 0.5, (4, 12), {"conv1_1": 0.125, "pool2": 0.3},
            (Region(0, 8, 16, 12, 0.5), Region(40, 8, 8, 8, 0.375)), 64, 48,
-           ("candidate resized from 1x1 to 64x48",), heatmap="maps/1.png", floor=0.0625,
+           ("candidate resized from 1x1 to 64x48",), heatmap_file="maps/1.png", floor=0.0625,
            peak_parts={"conv1_1": 0.25, "colour": 0.5}, background="black", frame=7,
            frames=(FrameResult(7, 0.25, 0.5, (4, 12), (Region(0, 8, 16, 12, 0.5),), "o.webp"),
                    FrameResult(9, 0.125, None, None, ())),
@@ -204,7 +204,7 @@ def test_the_table_shows_the_numbers_of_the_document() -> None:
         "l2",
         "blur 0.5",
         "tolerance 1",
-        "1 ignored region",
+        "ignored 1,2,3,4",
         "71.5",
         "2.5",
         "white",

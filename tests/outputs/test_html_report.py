@@ -71,7 +71,9 @@ def data_of(page: str) -> Any:
 
 
 def compared(reference: Path, candidate: Path, **more: Any) -> Result:
-    base = replace(RESULTS[0], reference=str(reference), candidate=str(candidate), heatmap=None)
+    base = replace(
+        RESULTS[0], reference=str(reference), candidate=str(candidate), heatmap_file=None
+    )
     return replace(base, **more)
 
 
@@ -145,7 +147,7 @@ def test_long_pages_keep_some_width(tmp_path: Path) -> None:
 def test_only_pictures_are_taken_into_the_report(tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
     secret.write_text("secret")
-    result = replace(FAILED, overlay=str(secret), heatmap=str(secret), candidate=str(secret))
+    result = replace(FAILED, overlay=str(secret), heatmap_file=str(secret), candidate=str(secret))
     written(tmp_path / "report", [result], copy=True)
     assert [file.name for file in (tmp_path / "report").rglob("*")] == ["index.html"]
 

@@ -682,6 +682,7 @@ function drawDetails(pair) {
     ["floor", pair.floor ? pair.floor.toFixed(4) : null],
     ...pair.notes.map((note) => ["note", note]),
     ...overrides.map((text) => ["own setting", text]),
+    ...Object.entries(pair.extra).map(([name, value]) => [name, value === null ? null : String(value)]),
   ];
   byId("details").replaceChildren(
     ...facts.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),

@@ -1,0 +1,264 @@
+"""Many pairs in Python, with the numbers, the order and the options of the commands."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from percept_cli.errors import PerceptError
+from percept_cli.gate.baselines import checked_pairs
+from percept_cli.gate.check import Check, verdict
+from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
+from percept_cli.inputs.pairs import pairs_of
+from percept_cli.network.layers import chosen
+from percept_cli.outputs.words import figure, notes_of, places_of, summary_line
+from percept_cli.results import Result, Summary
+from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scored, Scorer
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from percept_cli.scoring.load import Source
+
+    AnyPath: TypeAlias = "str | os.PathLike[str]"
+
+SHOWN_REGIONS = 5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images to compare, and whatever else is known of them."""
+
+    reference: Source | None
+    """A path, a Pillow image, or an array, as `percept_cli.compare` takes them."""
+    candidate: Source | None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Goes through to `Result.extra` and the columns of every output."""
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, pair: Pair | tuple[Source, Source]) -> Pair:
+        """The pair itself, or that of two images."""
+        if isinstance(pair, Pair):
+            return pair
+        try:
+            reference, candidate = pair
+        except (TypeError, ValueError) as error:
+            raise PerceptError(f"{pair!r}: give (reference, candidate), or a Pair") from error
+        return cls(_path(reference), _path(candidate))
+
+
+@dataclass(frozen=True)
+class PairResult(Result):
+    """What became of one pair, with its map."""
+
+    scored: Scored | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of_scored(cls, scored: Scored) -> PairResult:
+        """The result, knowing its map."""
+        known = {each.name: getattr(scored.result, each.name) for each in fields(Result)}
+        return cls(**known, scored=scored)
+
+    @property
+    def map(self) -> NDArray[Any] | None:
+        """Where the images differ: rows × columns of cells >= 0, float64, or None without a map.
+
+        A cell is a position of the deepest layer. Of aligned images it is of what both have.
+        """
+        return self.scored.map if self.scored else None
+
+    def heatmap(self) -> Image.Image | None:
+        """The map over the candidate, as `--heatmap` draws it; None where there is no map."""
+        from percept_cli.cli.heatmaps import map_of
+        from percept_cli.outputs.heatmap import heatmap
+
+        found = map_of(self.scored) if self.scored else None
+        if found is None or self.scored is None or self.scored.candidate is None:
+            return None
+        return heatmap(self.scored.candidate, found)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the heat map, the distances, and where the images differ."""
+        from markupsafe import escape
+
+        rows = [("total", self.total), ("peak", self.peak), *self.layers.items()]
+        numbers = "".join(f"<tr><th>{n}</th><td>{figure(v)}</td></tr>" for n, v in rows)
+        lines = [*([self.error] if self.error else ()), *places_of(self, SHOWN_REGIONS)]
+        words = "".join(f"<div>{escape(line)}</div>" for line in (*lines, *notes_of(self)))
+        picture = self.heatmap()
+        shown = ""
+        if picture:
+            stream = io.BytesIO()
+            picture.save(stream, "PNG")
+            data = base64.b64encode(stream.getvalue()).decode()
+            shown = (
+                f'<img alt="heat map" style="max-width:480px" src="data:image/png;base64,{data}">'
+            )
+        name = escape(f"{self.reference or 'reference'} → {self.candidate or 'candidate'}")
+        return f"<div><b>{name}</b>: {self.status}</div>{shown}<table>{numbers}</table>{words}"
+
+
+class Results(Sequence[PairResult]):
+    """The results of several pairs, in order."""
+
+    def __init__(self, results: Iterable[PairResult]) -> None:
+        self._results = tuple(results)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._results[place]
+        return Results(found) if isinstance(place, slice) else found
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {summary_line(self.summary())}>"
+
+    def summary(self) -> Summary:
+        """Counts and extremes, as the commands print them."""
+        summary = Summary.over(self._results)
+        summary.complete = True
+        return summary
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat record per pair: what JSON has, with a column per layer and per extra field."""
+        return [_row(result) for result in self._results]
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas.DataFrame; ImportError where pandas is missing."""
+        import pandas
+
+        return pandas.DataFrame(self.rows())
+
+    def to_arrow(self) -> Any:
+        """The rows as a pyarrow.Table; ImportError where pyarrow is missing."""
+        import pyarrow
+
+        return pyarrow.Table.from_pylist(self.rows())
+
+    def _repr_html_(self) -> str:
+        from markupsafe import escape
+
+        head = "".join(f"<th>{name}</th>" for name in ("pair", "status", "total", "peak"))
+        rows = "".join(
+            f"<tr><td>{escape(r.name)}</td><td>{r.status}</td><td>{figure(r.total)}</td>"
+            f"<td>{figure(r.peak)}</td></tr>"
+            for r in self._results
+        )
+        return f"<div>{escape(summary_line(self.summary()))}</div><table>{head}{rows}</table>"
+
+
+class Checked(Results):
+    """A check's judged results."""
+
+    def summary(self) -> Summary:
+        """Counts, extremes and the verdict."""
+        summary = super().summary()
+        summary.verdict = verdict(summary, sum(bool(r.failures) for r in self._results))
+        return summary
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of it passed, and something was compared."""
+        return self.summary().verdict == "passed"
+
+    @property
+    def failed(self) -> Results:
+        """What fails, or could not be compared."""
+        return Results(r for r in self._results if r.failures or r.status == "error")
+
+
+def score(
+    pairs: Iterable[Pair | tuple[Source, Source]], *, workers: int | None = None, **options: Any
+) -> Iterator[PairResult]:
+    """Score pairs in their order, each yielded when it is there, while later ones are computed.
+
+    `options` are those of `percept_cli.compare`. A pair that cannot be compared gives a result with
+    an `error`; PerceptError is raised for options that mean nothing. A result holds its map and the
+    candidate's pixels: keep `Result.document()` of millions.
+    """
+    scorer = Scorer(options_of(**options), workers=workers)
+    return (
+        PairResult.of_scored(scored) for _, scored in scorer.score(Pair.of(pair) for pair in pairs)
+    )
+
+
+def score_folders(
+    references: AnyPath, candidates: AnyPath, *, workers: int | None = None, **options: Any
+) -> Results:
+    """Score a folder, or one image, against a folder, as `percept compare` matches them.
+
+    `options` are those of `percept_cli.compare`. Files that have no partner are results of status
+    missing or new. Raises PerceptError where there is nothing to compare.
+    """
+    pairs, _ = pairs_of(Path(references), Path(candidates))
+    if not pairs:
+        raise PerceptError(f"nothing to compare: no images in {references} and {candidates}")
+    one = Path(references).is_file() and Path(candidates).is_dir()
+    scorer = Scorer(options_of(**options), one_reference=one, workers=workers)
+    return Results(PairResult.of_scored(scored) for _, scored in scorer.score(pairs))
+
+
+def check(
+    baseline: AnyPath,
+    candidate: AnyPath,
+    *,
+    allow_new: bool = False,
+    workers: int | None = None,
+    **options: Any,
+) -> Checked:
+    """Judge candidates by their baselines as `percept check` does, without a configuration file.
+
+    `options` are the command's, with underscores: what is measured, `peak_threshold`, `threshold`,
+    `jnd`, `layer_threshold` (layer → distance), and `images`, settings by glob. Raises PerceptError
+    for options that mean nothing, and where there is nothing to compare.
+    """
+    images = options.pop("images", None)
+    keys = {name.replace("_", "-"): value for name, value in options.items()}
+    if unknown := set(keys) - {*KEYS, *SHARED}:
+        raise PerceptError(f"unknown option {min(unknown).replace('-', '_')!r}")
+    base: dict[str, Any] = {"preset": "rendering", "resize": "none", "align": "auto"} | keys
+    base["ignore"] = tuple(base.get("ignore", ()))
+    if base.get("jnd") is not None and "preset" not in keys:
+        base |= by_jnd(base)
+    judge = Check(Rules(base, images), allow_new=allow_new, workers=workers)
+    pairs, _ = checked_pairs(Path(baseline), Path(candidate))
+    if not pairs:
+        raise PerceptError(f"nothing to compare: no images in {baseline} and {candidate}")
+    return Checked(PairResult.of_scored(scored) for _, scored in judge.results(pairs))
+
+
+def options_of(preset: str = "photo", **chosen_ones: Any) -> Options:
+    """Options from the arguments of `percept_cli.compare`; PerceptError for one it has not."""
+    if unknown := set(chosen_ones) - {each.name for each in fields(Options)}:
+        raise PerceptError(f"unknown option {min(unknown)!r}: percept_cli.compare has all of them")
+    given = dict(chosen_ones)
+    if given.get("layers") is not None:
+        given["layers"] = chosen(given["layers"])
+    given["ignore"] = tuple(given.get("ignore") or ())
+    return Options.of(preset, **given)
+
+
+def _path(source: Source) -> Source:
+    return Path(source) if isinstance(source, str) else source
+
+
+def _row(result: Result) -> dict[str, Any]:
+    """A result as columns; what has parts stays as JSON has it."""
+    document: dict[str, Any] = result.document()
+    layers, extra = document.pop("layers"), document.pop("extra")
+    jnd = cast("dict[str, Any] | None", document.pop("jnd")) or {}
+    document["jnd"] = jnd.get("value")
+    document["jnd_words"] = jnd.get("words")
+    own = {name: value for name, value in extra.items() if name not in document}
+    return {**document, **layers, **own}

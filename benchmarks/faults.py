@@ -135,7 +135,7 @@ COMMANDS = {
     "check, JSON, JUnit, report": (
         "check", "b", "c", "--json=out.json", "--junit=out.xml", "--report=report",
     ),
-    "approve": ("approve", "b", "c"),
+    "approve": ("approve", "b", "c", "--all"),
     "merge": ("merge", "shard1.json", "shard2.json", "--json=out.json", "--report=report"),
     "report": ("report", "saved.json", "--output=report"),
 }  # fmt: skip

@@ -178,7 +178,7 @@ def carry_out(change: Change) -> None:
             remove(change.baseline, root)
         elif change.action in ("added", "updated") and change.candidate:
             content = change.candidate.read_bytes()
-            if hashlib.sha256(content).hexdigest() != change.sha256:
+            if change.sha256 not in (None, hashlib.sha256(content).hexdigest()):
                 raise OutputError(f"{shown(change.candidate)} changed meanwhile: approve it again")
             write_whole(content, change.baseline, root)
     except OSError as error:

@@ -489,7 +489,6 @@ class Rounded(torch.autograd.Function):
         return gradient.to(ctx.dtype).to(gradient.dtype), None
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_autocast_costs_its_own_precision_and_no_more(

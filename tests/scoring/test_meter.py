@@ -226,7 +226,6 @@ def test_blur_and_tolerance_forgive_small_displacements() -> None:
         assert forgiven < 0.6 * plain, choices
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("tolerance", [1, 3])
 def test_a_tolerance_forgives_what_either_way_of_comparing_explains(tolerance: int) -> None:
     options = Options(distance="unit", layers=("conv1_1", "conv3_1"))
@@ -243,7 +242,6 @@ def test_a_tolerance_forgives_what_either_way_of_comparing_explains(tolerance: i
     assert measured.map == near(np.minimum(*maps), "conv3_1", torch.float64)
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_pairs_measured_together_give_what_each_gives_alone(distance: str) -> None:
     rng = np.random.default_rng(3)

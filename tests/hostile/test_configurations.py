@@ -43,7 +43,8 @@ def test_any_value_is_used_or_named(
 @pytest.mark.parametrize(
     "content",
     [
-        b"\xff\xfex", b"\xff\xfex\x00", b"\x00", b"x", b"= 1", b"blur = " + b"9" * 5000, b"blur = " + b"[" * 5000,
+        b"\xff\xfex", b"\xff\xfex\x00", b"\x00", b"x", b"= 1",
+        b"blur = " + b"9" * 5000, b"blur = " + b"[" * 5000,
         b"[a" + b".a" * 5000 + b"]", b"[images]\n[images]", b'"\xc3\x28" = 1', b"[[images]]\nx = 1",
     ],
 )  # fmt: skip

@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *("compare", "check", "approve", "calibrate", "init"),
-    *("merge", "report", "layers", "weights"),
+    *("merge", "diff", "report", "layers", "weights"),
 )
 """Each is in the module of its name."""
 

@@ -1,0 +1,99 @@
+"""Two runs over the same images → what became better or worse."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from percept_cli.errors import PerceptError, shown
+from percept_cli.gate.merge import COMPARED, FOUND_OUT
+from percept_cli.inputs.saved import Saved
+from percept_cli.results import Result, Settings
+
+NAMES = ("references", "candidates")
+MADE_BY = ("percept_version", "torch_version", "device")
+"""Settings in which two runs may differ, besides the names of their folders."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One pair in both runs."""
+
+    name: str
+    before: Result
+    after: Result
+
+    @property
+    def by(self) -> float:
+        """By how much its total grew: above 0 it became worse."""
+        return (self.after.total or 0.0) - (self.before.total or 0.0)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What two runs have in common, and what only one of them has."""
+
+    changes: tuple[Change, ...]
+    """The largest first, whether better or worse."""
+    only_before: tuple[str, ...]
+    only_after: tuple[str, ...]
+    not_scored: tuple[str, ...]
+    """Pairs of both runs of which one has no total."""
+
+    @classmethod
+    def of(cls, before: Saved, after: Saved) -> Difference:
+        """Match the pairs of two runs; PerceptError for runs whose numbers do not compare."""
+        for name in COMPARED:
+            _check(name, before, after)
+        old, new = _named(before), _named(after)
+        both = [Change(name, old[name], new[name]) for name in old if name in new]
+        if not both:
+            raise PerceptError(
+                f"{shown(before.file)} and {shown(after.file)} have no pair in common: name two "
+                "runs over the same images"
+            )
+        scored = [c for c in both if c.before.total is not None and c.after.total is not None]
+        return cls(
+            tuple(sorted(scored, key=lambda change: (-abs(change.by), change.name))),
+            tuple(name for name in old if name not in new),
+            tuple(name for name in new if name not in old),
+            tuple(change.name for change in both if change not in scored),
+        )
+
+    @property
+    def worse(self) -> int:
+        """How many pairs have a larger total than before."""
+        return sum(change.by > 0 for change in self.changes)
+
+    @property
+    def better(self) -> int:
+        """How many have a smaller one."""
+        return sum(change.by < 0 for change in self.changes)
+
+
+def _check(name: str, before: Saved, after: Saved) -> None:
+    old, new = (getattr(saved.settings, name) for saved in (before, after))
+    known = not (name in FOUND_OUT and None in (old, new))
+    if name not in (*NAMES, *MADE_BY) and known and old != new:
+        what = name.replace("_", " ")
+        raise PerceptError(
+            f"{shown(before.file)} has {what} {old}, {shown(after.file)} {new}: their numbers do "
+            "not compare, run both with the same settings"
+        )
+
+
+def _named(saved: Saved) -> dict[str, Result]:
+    """Each result by its path inside the folders of its run, or by its reference's."""
+    return dict(_names(saved.results, saved.settings))
+
+
+def _names(results: tuple[Result, ...], settings: Settings) -> Iterator[tuple[str, Result]]:
+    for result in results:
+        root = settings.candidates if result.candidate else settings.references
+        path = result.candidate or result.reference or ""
+        if root is None:  # Of a manifest: two models have the same references.
+            yield result.reference or path, result
+        else:
+            inside = os.path.relpath(path, root)
+            yield (os.path.basename(path) if inside == "." else inside), result

@@ -1,0 +1,59 @@
+"""`percept diff` says what became better or worse between two runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import SAMPLES, Run
+
+REFERENCES = SAMPLES / "references"
+
+
+@pytest.fixture
+def runs(percept: Run, tmp_path: Path) -> dict[str, float]:
+    """Two runs over the sample images; what each total changed by."""
+    totals = []
+    for name, folder in (("a", "jpeg-1"), ("b", "jpeg-3")):
+        flags = ("--layers", "conv1_1", "--output", f"{name}.json", "-q")
+        percept("compare", REFERENCES, SAMPLES / folder, *flags)
+        document = json.loads((tmp_path / f"{name}.json").read_text())
+        totals.append({Path(p["candidate"]).name: p["total"] for p in document["pairs"]})
+    return {name: totals[1][name] - totals[0][name] for name in totals[0]}
+
+
+def test_the_largest_change_stands_first(percept: Run, runs: dict[str, float]) -> None:
+    done = percept("diff", "a.json", "b.json")
+    assert done.returncode == 0
+    names = [line.split()[0] for line in done.stdout.splitlines() if ".jpg" in line]
+    assert names == sorted(runs, key=lambda name: -abs(runs[name]))
+    assert f"{len(runs)} worse, 0 better, 0 the same; mean total" in done.stdout
+    back = percept("diff", "b.json", "a.json")
+    assert f"0 worse, {len(runs)} better" in back.stdout
+    limited = percept("diff", "a.json", "b.json", "--limit", "2")
+    assert "and 3 more" in limited.stdout and limited.stdout.count(".jpg") == 2
+    assert "5 the same" in percept("diff", "a.json", "a.json").stdout
+
+
+@pytest.mark.usefixtures("runs")
+def test_pairs_of_one_run_are_named(percept: Run, tmp_path: Path) -> None:
+    document = json.loads((tmp_path / "b.json").read_text())
+    gone = document["pairs"].pop()
+    document["summary"]["pairs"] -= 1
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    done = percept("diff", "a.json", "c.json")
+    assert f"1 only in OLD: {Path(gone['candidate']).name}" in done.stdout
+    assert "1 only in NEW" in percept("diff", "c.json", "a.json").stdout
+
+
+@pytest.mark.usefixtures("runs")
+def test_runs_with_other_settings_do_not_compare(percept: Run, tmp_path: Path) -> None:
+    document = json.loads((tmp_path / "b.json").read_text())
+    document["settings"]["blur"] = 1.0
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    done = percept("diff", "a.json", "c.json")
+    assert done.returncode == 2 and "a.json has blur 0.0, c.json 1.0" in done.stderr
+    document["settings"] |= {"blur": 0.0, "torch_version": "9"}
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    assert percept("diff", "a.json", "c.json").returncode == 0

@@ -13,6 +13,7 @@ from percept_cli.errors import PerceptError
 from percept_cli.gate.baselines import checked_pairs
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
+from percept_cli.inputs.configuration import check_type
 from percept_cli.inputs.pairs import pairs_of
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.words import figure, notes_of, places_of, summary_line
@@ -224,11 +225,14 @@ def check(
     for options that mean nothing, and where there is nothing to compare.
     """
     images = options.pop("images", None)
-    keys = {name.replace("_", "-"): value for name, value in options.items()}
+    keys = {name.replace("_", "-"): v for name, v in options.items() if v is not None}
     if unknown := set(keys) - {*KEYS, *SHARED}:
         raise PerceptError(f"unknown option {min(unknown).replace('-', '_')!r}")
     base: dict[str, Any] = {"preset": "rendering", "resize": "none", "align": "auto"} | keys
-    base["ignore"] = tuple(base.get("ignore", ()))
+    for key, value in keys.items():
+        check_type("percept_cli.check", key, list(value) if isinstance(value, tuple) else value)
+    base["ignore"] = _regions(base.get("ignore"))
+    base["resize"] = str(base["resize"])
     if base.get("jnd") is not None and "preset" not in keys:
         base |= by_jnd(base)
     judge = Check(Rules(base, images), allow_new=allow_new, workers=workers)
@@ -245,8 +249,12 @@ def options_of(preset: str = "photo", **chosen_ones: Any) -> Options:
     given = dict(chosen_ones)
     if given.get("layers") is not None:
         given["layers"] = chosen(given["layers"])
-    given["ignore"] = tuple(given.get("ignore") or ())
+    given["ignore"] = _regions(given.get("ignore"))
     return Options.of(preset, **given)
+
+
+def _regions(ignore: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (ignore,) if isinstance(ignore, str) else tuple(ignore or ())
 
 
 def _path(source: Source) -> Source:

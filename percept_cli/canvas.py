@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from percept_cli.results import Band
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 """First pixel, and the one behind the last."""
+
+Starts = list[tuple[int, int]]
+"""Where pieces begin, rising, and where they begin in another count."""
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
@@ -80,27 +85,40 @@ class Track:
 
     def on_canvas(self, span: Span, *, of_reference: bool = False) -> Span:
         """Where on the canvas some of an image's pixels are."""
-        spans = [(start, piece[0 if of_reference else 1]) for start, *piece in self.placed()]
-        return _moved(span, [(first, last, start) for start, (first, last) in spans])
+        return _moved(span, self._on_canvas[0 if of_reference else 1])
 
     def in_candidate(self, span: Span) -> Span:
         """Where in the candidate some pixels of what both share are, counted through all of it."""
-        spans, before = [], 0
+        return _moved(span, self._in_candidate)
+
+    @cached_property
+    def _on_canvas(self) -> tuple[Starts, Starts]:
+        reference, candidate = (
+            [
+                (spans[side][0], start)
+                for start, *spans in self.placed()
+                if spans[side][0] < spans[side][1]
+            ]
+            for side in (0, 1)
+        )
+        return reference, candidate
+
+    @cached_property
+    def _in_candidate(self) -> Starts:
+        starts, before = [], 0
         for _, _, (first, last) in self.shared():
-            spans.append((before, before + last - first, first))
+            starts.append((before, first))
             before += last - first
-        return _moved(span, spans)
+        return starts
 
 
-def _moved(span: Span, pieces: Sequence[tuple[int, int, int]]) -> Span:
-    """The span's first and last pixel, where pieces with a first and an end begin elsewhere."""
-    ends = [
-        start + place - first
-        for place in (span[0], span[1] - 1)
-        for first, last, start in pieces
-        if first <= place < last
-    ]
-    return ends[0], ends[-1] + 1
+def _moved(span: Span, starts: Starts) -> Span:
+    """Where a span's first and last pixel are, of pieces that begin at one place and another."""
+    ends = []
+    for place in (span[0], span[1] - 1):
+        here, there = starts[bisect_right(starts, place, key=lambda start: start[0]) - 1]
+        ends.append(there + place - here)
+    return ends[0], ends[1] + 1
 
 
 def _length(piece: tuple[Span, Span]) -> int:

@@ -5,9 +5,10 @@ Nothing here imports more than pytest before a snapshot is taken, nor torch befo
 
 from __future__ import annotations
 
+import inspect
 import re
 import zlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from percept_cli.snapshots.session import BASELINES, Session
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from percept_cli.gate.check import Check
     from percept_cli.scoring.score import Scored
 
 SHOWN_REGIONS = 3
@@ -61,7 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin what is known of the session."""
     report = config.getoption("--percept-report")
     folder = Path(config.invocation_params.dir, report) if report else None
-    session = Session(folder, bool(config.getoption("--percept-update")))
+    session = Session(
+        folder,
+        config.rootpath / str(config.getoption("--percept-output")),
+        bool(config.getoption("--percept-update")),
+        tuple(config.getini("python_files")),
+    )
     for argument in config.args:
         path, of, _ = str(argument).partition("::")
         if of:
@@ -110,6 +117,8 @@ def pytest_terminal_summary(
 ) -> None:
     """Write the report, and say which baselines nobody asked for."""
     session = config.stash[SESSION]
+    if hasattr(config, "workerinput"):
+        return  # A worker knows only its own tests.
     if session.report:
         from percept_cli.errors import PerceptError
 
@@ -126,8 +135,18 @@ def pytest_terminal_summary(
         for path in unused:
             terminalreporter.write_line(str(path))
             if what == "remove":
-                path.unlink()
+                _remove(path, terminalreporter)
         terminalreporter.write_line(f"{len(unused)} unused; {done}" if unused else "none")
+
+
+def _remove(baseline: Path, terminalreporter: pytest.TerminalReporter) -> None:
+    from percept_cli.errors import OutputError
+    from percept_cli.writing import remove
+
+    try:
+        remove(baseline, baseline.parents[1])
+    except (OSError, OutputError) as error:
+        terminalreporter.write_line(f"not removed: {error}", red=True)
 
 
 @pytest.fixture
@@ -148,6 +167,13 @@ class Snapshot:
         below = path.relative_to(config.rootpath) if config.rootpath in path.parents else path
         self._failures = config.rootpath / str(config.getoption("--percept-output"))
         self._output = self._failures / below.with_suffix("").relative_to(below.anchor)
+        if self._baselines.resolve() in (
+            self._failures.resolve(),
+            *self._failures.resolve().parents,
+        ):
+            raise pytest.UsageError(
+                f"--percept-output {self._failures}: holds baselines: name another folder"
+            )
         self._config, self._node = config, request.node
         self._session = config.stash[SESSION]
         self._test = _of_test(request.node.nodeid)
@@ -177,20 +203,25 @@ class Snapshot:
             failure = self._compared(image, name, options)
         except PerceptError as error:
             failure, wrong = str(error), True
-        if failure and (wrong or strict):
-            pytest.fail(failure, pytrace=False)
-        if failure:
-            self._node.stash.setdefault(FAILURES, []).append(failure)
+        if not failure:
+            return
+        failures = self._node.stash.setdefault(FAILURES, [])
+        failures.append(f"{_caller()}: {failure}")
+        if wrong or strict:
+            _tell(failures)
 
     def _compared(self, image: Any, name: str | None, options: dict[str, Any]) -> str | None:
         """Why the image does not pass; PerceptError for what cannot be compared."""
+        from percept_cli.errors import PerceptError
         from percept_cli.inputs.files import size_of
+        from percept_cli.snapshots.judging import in_own_words
         from percept_cli.snapshots.pictures import encoded
 
         file = self._name(name)
         baseline = self._folder / file
         self._session.asked.add(str(baseline.resolve()))
         candidate = encoded(image)
+        check = self._check(file, options)
         most = options.get("max_pixels", MAX_PIXELS)
         size_of(candidate, "percept_snapshot", most, decode=self._session.update)
         if self._session.update:
@@ -199,24 +230,24 @@ class Snapshot:
         if baseline.exists() and baseline.read_bytes() == candidate:
             self._forget(file)
             if self._session.report:
-                self._judged(baseline, baseline, file, options)
+                self._judged(check, baseline, baseline, file)
             return None
         written = self._written(file, candidate)
         if not baseline.exists():
             if self._session.report:
-                self._judged(None, written, file, options)
+                self._judged(check, None, written, file)
             return f"no baseline {baseline}: --percept-update accepts {written}"
-        scored = self._judged(baseline, written, file, options)
-        if not (scored.result.failures or scored.result.error):
+        scored = self._judged(check, baseline, written, file)
+        if scored.result.error:
+            raise PerceptError(in_own_words(scored.result.error))
+        if not scored.result.failures:
             self._forget(file, candidate=not self._session.report)
             return None
         return "\n".join(_report(scored, baseline, written, self._failures))
 
-    def _judged(
-        self, baseline: Path | None, candidate: Path, file: str, options: dict[str, Any]
-    ) -> Scored:
-        from percept_cli.inputs.pairs import Pair
-        from percept_cli.snapshots.judging import check_for
+    def _check(self, file: str, options: dict[str, Any]) -> Callable[[], Check]:
+        """What judges the image, made when it is needed; PerceptError for wrong options at once."""
+        from percept_cli.snapshots.judging import rules_for
 
         mask = options.pop("mask", None)
         if mask is not None:
@@ -225,7 +256,21 @@ class Snapshot:
             }
         workers = _whole_number("percept_workers", self._config.getini("percept_workers"))
         threshold = self._config.getini("percept_peak_threshold")
-        check = check_for(self._config.rootpath, threshold, workers, options)
+        rules = rules_for(self._config.rootpath, threshold, options)
+
+        def made() -> Check:
+            from percept_cli.gate.check import Check
+
+            return Check(rules, workers=workers)
+
+        return made
+
+    def _judged(
+        self, made: Callable[[], Check], baseline: Path | None, candidate: Path, file: str
+    ) -> Scored:
+        from percept_cli.inputs.pairs import Pair
+
+        check = made()
         ((_, scored),) = check.results([Pair(baseline, candidate, f"{self._folder.name}/{file}")])
         if self._session.report:
             self._session.keep(scored, check.scorer.settings(), self._node.nodeid)
@@ -237,7 +282,7 @@ class Snapshot:
 
         if isinstance(mask, str | Path):
             return str(mask)
-        return str(self._written(f"{Path(file).stem}-mask.png", encoded(mask)))
+        return str(self._written(f"{Path(file).stem}~mask.png", encoded(mask)))
 
     def _name(self, name: str | None) -> str:
         """The file's name: the test's with the name given, or numbered from its second image on."""
@@ -267,7 +312,7 @@ class Snapshot:
     def _forget(self, file: str, *, candidate: bool = True) -> None:
         """Remove what an earlier run left of a snapshot that passes now."""
         stem = Path(file).stem
-        for name in (*([file] if candidate else ()), f"{stem}-heatmap.png", f"{stem}-mask.png"):
+        for name in (*([file] if candidate else ()), f"{stem}~heatmap.png", f"{stem}~mask.png"):
             with suppress(OSError):
                 (self._output / name).unlink()
 
@@ -279,7 +324,7 @@ def _report(scored: Scored, baseline: Path, candidate: Path, root: Path) -> Iter
     from percept_cli.snapshots.judging import in_own_words
 
     result = scored.result
-    reasons = in_own_words(result.error or "; ".join(result.failures))
+    reasons = in_own_words("; ".join(result.failures))
     yield f"{candidate.name} does not look like its baseline: {reasons}"
     for region in result.regions[:SHOWN_REGIONS]:
         place = f"{region.x},{region.y} {region.width}x{region.height}"
@@ -288,10 +333,20 @@ def _report(scored: Scored, baseline: Path, candidate: Path, root: Path) -> Iter
     yield f"  candidate: {candidate}"
     found = map_of(scored)
     if found and scored.candidate is not None:
-        heatmap = candidate.with_name(f"{candidate.stem}-heatmap.png")
+        heatmap = candidate.with_name(f"{candidate.stem}~heatmap.png")
         save_heatmap(heatmap, scored.candidate, found, root)
         yield f"  heat map:  {heatmap}"
     yield "  --percept-update accepts the candidate"
+
+
+def _caller() -> str:
+    """File and line of the test that took the snapshot."""
+    frame = inspect.currentframe()
+    while frame and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return (
+        f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else "percept_snapshot"
+    )
 
 
 def _tell(failures: list[str]) -> None:

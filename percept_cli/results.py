@@ -159,8 +159,9 @@ class Result:
     """How visible the difference is; None where that was not measured: in all but one preset."""
     bands: tuple[Band, ...] = ()
     """Rows and columns that have no partner, where the images were aligned."""
+    reference_sha256: str | None = None
+    """Hash of the reference's file; None where the candidate has its content, or none is there."""
     candidate_sha256: str | None = None
-    """Hash of the candidate's file; None where it is the reference's content, or none is there."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What a manifest, or the caller, says of the pair besides its images."""
 
@@ -216,6 +217,7 @@ class Result:
             "overrides": dict(self.overrides),
             "heatmap": self.heatmap_file,
             "overlay": self.overlay,
+            "reference_sha256": self.reference_sha256,
             "candidate_sha256": self.candidate_sha256,
             "extra": dict(self.extra),
         }
@@ -312,6 +314,9 @@ class Summary:
         """Files of the folders that were not compared because they are no images."""
         self.verdict: Verdict | None = None
         """What a check came to; None where nothing is judged."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.document()})"
 
     @classmethod
     def over(cls, results: Iterable[Result]) -> Summary:

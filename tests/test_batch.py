@@ -75,6 +75,20 @@ def test_the_map_and_its_picture_are_those_of_the_command(percept: Run, tmp_path
     assert percept_cli.compare(reference, candidate, distance="gram").map is None
 
 
+def test_a_check_takes_values_as_the_command_does() -> None:
+    page = REFERENCES / "dashboard.png"
+    assert percept_cli.check(page, page, ignore="0,0,9,9", resize=128, tolerance=None).passed
+    with pytest.raises(PerceptError, match="tolerance = '3': give a whole number"):
+        percept_cli.check(page, page, tolerance="3")
+    with pytest.raises(PerceptError, match="None is no image"):
+        percept_cli.compare(None, page)  # type: ignore[arg-type]
+
+
+def test_an_array_without_a_partner_is_new() -> None:
+    pairs = [Pair(None, np.zeros((64, 64, 3), np.uint8)), Pair(PAIRS[0][0], PAIRS[0][0])]
+    assert [result.status for result in percept_cli.score(pairs)] == ["new", "identical"]
+
+
 def test_folders_are_tables_too() -> None:
     results = percept_cli.score_folders(REFERENCES, CHANGED, layers=["conv1_1", "conv3_1"])
     assert len(results) == 5 and results.summary().scored == 5

@@ -54,7 +54,7 @@ def test_a_change_fails_with_everything_to_see_it(tmp_path: Path) -> None:
     assert code == 1
     for words in ("peak ", "> 0.4", "  at ", "baselines/test_page/test_page.png"):
         assert words in output
-    for name in ("test_page.png", "test_page-heatmap.png"):
+    for name in ("test_page.png", "test_page~heatmap.png"):
         path = tmp_path / "percept-failures/test_page" / name
         assert path.is_file() and str(path) in output
     assert session(tmp_path, ONE, "-o", "percept_peak_threshold=9", SPOILT="1")[0] == 0
@@ -85,6 +85,7 @@ KINDS = {
     "tensor": torch.from_numpy(PIXELS.copy()).permute(2, 0, 1) / 255,
     "batch": PIXELS[None], "tensors": torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)[None],
     "stream": io.BytesIO(encoded()), "cmyk": PICTURE.convert("CMYK"), "lab": PICTURE.convert("HSV"),
+    "half": torch.from_numpy(PIXELS / 255).to(torch.bfloat16),
     "deep": PICTURE.convert("I"), "pa": PICTURE.convert("PA"), "float": PICTURE.convert("F"),
 }
 
@@ -106,7 +107,7 @@ def test_every_kind_of_image_is_taken_also_by_several_workers(tmp_path: Path) ->
     assert len({(folder / f"test_kind-{kind}.again.png").read_bytes() for kind in alike}) == 1
     code, output = session(tmp_path, KINDS, "-n2")
     assert code == 0 and "failed" not in output
-    assert len(list(folder.iterdir())) == 33
+    assert len(list(folder.iterdir())) == 35
 
 
 def test_an_unchanged_session_loads_no_torch(tmp_path: Path) -> None:
@@ -124,6 +125,7 @@ REFUSED = {
     "percept_snapshot(np.zeros((2, 9, 9, 3)))": "shape (2, 9, 9, 3) is no image",
     "percept_snapshot(io.StringIO('text'))": "io.StringIO of text is no image",
     "percept_snapshot('nowhere.png')": "nowhere.png: cannot be read",
+    "percept_snapshot(np.zeros((0, 9, 3)))": "shape (0, 9, 3) is no image",
 }
 
 
@@ -209,7 +211,7 @@ def test_cut(percept_snapshot, kind, part):
     try:
         percept_snapshot(piece)
     except BaseException as failure:
-        assert not sound and str(failure).startswith("percept_snapshot: "), failure
+        assert not sound and ": percept_snapshot: " in str(failure), failure
     else:
         assert sound
 """
@@ -244,7 +246,7 @@ def test_all_pictures_of_a_test_are_told_of_at_its_end(tmp_path: Path) -> None:
     assert code == 1 and "2 snapshots do not pass" in output and "1 failed in" in output
     written = {path.name for path in (tmp_path / "percept-failures/test_page").iterdir()}
     assert written == {
-        f"test_page.{name}{end}.png" for name in ("first", "second") for end in ("", "-heatmap")
+        f"test_page.{name}{end}.png" for name in ("first", "second") for end in ("", "~heatmap")
     }
     code, output = session(tmp_path, SEVERAL + "    assert 1 + 1 == 3\n", SPOILT="1")
     assert code == 1 and "assert (1 + 1) == 3" in output and "2 snapshots do not pass" in output
@@ -292,6 +294,40 @@ def test_its_messages_name_its_own_options(tmp_path: Path, options: str, said: s
     session(tmp_path, ONE, "--percept-update")
     code, output = session(tmp_path, ONE.replace("PICTURE)", f"PICTURE, {options})"), SPOILT="1")
     assert code == 1 and said in output and "--tolerance" not in output
+
+
+@pytest.mark.parametrize("flags", [(), ("--percept-update",)])
+def test_wrong_options_are_told_before_anything_changes(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    for options, said in (
+        ("tolerence=2", "unknown option 'tolerence': did you mean tolerance?"),
+        ("preset='nope'", "nope"),
+        ("ignore='1,2'", "ignored region '1,2'"),
+        ("mask='nowhere.png'", "nowhere.png"),
+    ):
+        code, output = session(tmp_path, ONE.replace("PICTURE)", f"PICTURE, {options})"), *flags)
+        assert code == 1 and said in output, options
+    (tmp_path / "percept.toml").write_text("peak-treshold = 1\n")
+    code, output = session(tmp_path, ONE, *flags)
+    assert code == 1 and "unknown key 'peak-treshold'" in output
+
+
+def test_a_failure_names_the_line_that_took_the_picture(tmp_path: Path) -> None:
+    session(tmp_path, SEVERAL, "--percept-update")
+    _, output = session(tmp_path, SEVERAL, SPOILT="1")
+    lines = (IMAGES + SEVERAL).splitlines()
+    for name in ("first", "second"):
+        number = next(n for n, line in enumerate(lines, 1) if f'"{name}"' in line)
+        assert f"test_page.py:{number}: test_page.{name}.png does not look" in output
+
+
+def test_a_folder_of_baselines_is_no_place_for_failures(tmp_path: Path) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    code, output = session(tmp_path, ONE, "--percept-output", "baselines")
+    assert code == 1 and "holds baselines: name another folder" in output
+    assert (tmp_path / "baselines/test_page/test_page.png").exists()
 
 
 def test_percept_toml_holds_for_it_too(tmp_path: Path) -> None:
@@ -384,6 +420,25 @@ def test_baselines_nobody_asked_for_are_listed_and_pruned(tmp_path: Path, worker
     assert code == 0 and not any(path.exists() for path in unused)
     assert len(list(folder.iterdir())) == 4
     assert session(tmp_path, new.replace("SKIP", "False"), workers)[0] == 0
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_pruning_removes_nothing_but_pictures_of_tests(tmp_path: Path, linked: bool) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    folder = tmp_path / "baselines"
+    kept = ["pages/home.png", "test_page/NOTES.txt", "test_page/test_page~mac.png", "README.md"]
+    content = (folder / "test_page/test_page.png").read_bytes()
+    for name in kept:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / "test_page/test_old.png").write_bytes(content)
+    if linked:
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    _, output = session(tmp_path, ONE, "--percept-unused=prune", "-n2")
+    assert "test_old.png" in output and "1 unused; removed" in output
+    assert all((folder / name).exists() for name in [*kept, "test_page/test_page.png"])
+    assert not (folder / "test_page/test_old.png").exists()
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])

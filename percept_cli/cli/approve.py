@@ -16,7 +16,7 @@ from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, one_line, shown
-from percept_cli.gate.approve import Approval, Change, carry_out
+from percept_cli.gate.approve import Approval, Change, Hashes, carry_out
 from percept_cli.gate.check import PASSES, Check
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.inputs.pairs import Pair
@@ -90,12 +90,17 @@ def approve(
     accepted = None
     if results:
         globs = [str(given) for given in (baseline, candidate, *(globs or ())) if given]
+        if any(Path(glob).is_dir() for glob in globs):
+            raise PerceptError("--from names the folders: the arguments are globs of images")
         baseline, candidate, accepted = _failed(results)
         if not accepted:
             talk.note(f"nothing to approve: nothing failed in {shown(results)}")
             raise typer.Exit()
     if not (baseline and candidate):
         raise PerceptError("name a BASELINE and a CANDIDATE, or --from the results of a check")
+
+    if not (everything or accepted):
+        talk.configuration(context.obj.file)
 
     def passing(pairs: Sequence[Pair]) -> Collection[str]:
         limits = "--max-pixels", str(max_pixels), "--max-bytes", str(max_bytes)
@@ -104,6 +109,8 @@ def approve(
         shown_judged = judged if quiet else with_progress(judged, len(pairs))
         return {pair.name for pair, scored in shown_judged if scored.result.status in PASSES}
 
+    if accepted:
+        talk.note(f"accepting what failed in {shown(baseline)} and {shown(candidate)}")
     approval = Approval(
         baseline,
         candidate,
@@ -126,15 +133,21 @@ def approve(
     talk.note(f"{counts or 'nothing to do'}{' (dry run: nothing was done)' if dry_run else ''}")
     if done["passed"]:
         talk.note("what passed the check stays as it is: --all accepts it too")
+    for name in approval.mistaken():
+        talk.note(
+            f"{name}: without its candidate its baseline is a variant, since another image is "
+            "called like what is before ~: rename it"
+        )
     if done["gone"]:
         talk.note(f"{done['gone']} baseline(s) have no candidate: --prune removes them")
     raise typer.Exit(INCOMPLETE if done["error"] else 0)
 
 
-def _failed(results: Path) -> tuple[Path, Path, dict[str, str | None]]:
-    """The two paths of a saved check, and the names of what failed, with its candidate's hash.
+def _failed(results: Path) -> tuple[Path, Path, dict[str, Hashes]]:
+    """The two paths of a saved check, and the names of what failed, with the hashes of its files.
 
-    Raises PerceptError where these are not below the current folder: anybody may have written that.
+    Raises PerceptError where these are not below the current folder, or are hidden: anybody may
+    have written that.
     """
     saved = read_saved(results)
     references, candidates = saved.settings.references, saved.settings.candidates
@@ -142,16 +155,19 @@ def _failed(results: Path) -> tuple[Path, Path, dict[str, str | None]]:
         raise PerceptError(f"{shown(results)}: not of a check: name BASELINE and CANDIDATE")
     baseline, candidate = Path(references), Path(candidates)
     for path in (baseline, candidate):
-        if Path.cwd() not in (path.resolve(), *path.resolve().parents):
+        real = path.resolve()
+        inside = real.relative_to(Path.cwd()).parts if real.is_relative_to(Path.cwd()) else None
+        if inside is None or any(part.startswith(".") for part in inside):
             raise PerceptError(
-                f"{shown(results)} is of {shown(path)}, which is not below this folder: "
+                f"{shown(results)} is of {shown(path)}, which is not below this folder, or hidden: "
                 "run this where the check ran"
             )
-    failed = {}
+    failed: dict[str, Hashes] = {}
     for result in (result for result in saved.results if result.failures):
         root = candidate if result.candidate else baseline
         name = os.path.relpath(result.name, root)
-        failed[root.name if name == "." else name] = result.candidate_sha256
+        hashes = result.reference_sha256, result.candidate_sha256
+        failed[root.name if name == "." else name] = hashes
     return baseline, candidate, failed
 
 

@@ -90,6 +90,9 @@ def calibrate(
         scored = scorer.score(pairs)
         shown_scored = scored if quiet else with_progress(scored, len(pairs))
         known[kind] = _scores(shown_scored, talk, by_peak=by_peak)
+    if equal := [name for name, score in known["different"].items() if not score]:
+        talk.note(f"{len(equal)} of the pairs that differ are equal, and left out")
+        known["different"] = {n: s for n, s in known["different"].items() if s}
     others = {
         kind: {
             name: score
@@ -100,7 +103,7 @@ def calibrate(
         for kind, scores in known.items()
     }
     proposals = {one: _proposal(known, one) for one in globs}
-    if others["same"] or not globs:
+    if any(others["same"].values()) or not globs:
         proposals[""] = _proposal(others, "*")
     what = "peak" if by_peak else "total"
     for name, proposal in proposals.items():

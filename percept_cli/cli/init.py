@@ -30,7 +30,6 @@ TEXT = """\
 preset = "{preset}"
 
 # {meaning}
-# Here: {reason}.
 {key} = {threshold}
 
 # Displacements that are forgiven, in pixels of the image.
@@ -88,7 +87,7 @@ def init(
         named = ", ".join(map(one_line, found.above[:MOST_NAMED]))
         more = ", …" if len(found.above) > MOST_NAMED else ""
         print(f"  look at {named}{more}: above that, and perhaps changed")
-    command = "check" if baseline.is_dir() else "approve"
+    command = "check" if any(pair.reference for pair in pairs) else "approve"
     report = ("--report", "report") if command == "check" else ()
     line = command_line(command, shown(baseline), shown(candidate), options=report)
     print(f"next: {line or f'percept {command}'}")
@@ -119,7 +118,6 @@ def _write(found: Beginning) -> None:
         preset=found.preset,
         key=found.key,
         threshold=quoted,
-        reason=found.reason,
         meaning=MEANINGS[found.key],
         loose='"lenient"' if found.key == "peak-threshold" else 2,
     )

@@ -9,9 +9,11 @@ from typing import TypeAlias
 
 from percept_cli.cli.exits import INTERRUPTED, USAGE_ERROR
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import OutputError, PerceptError
+from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.scoring.score import Scored
+
+WAITING = "waiting for changes: Ctrl-C ends it"
 
 WAKE = 200
 """Milliseconds after which it is looked whether the user has interrupted."""
@@ -37,6 +39,9 @@ def watched(
     named = {path.resolve() for path in (baseline, candidate)}
     # A file that is written anew is another one: its folder is watched.
     folders = {path if path.is_dir() else path.parent for path in named}
+    for folder in folders:
+        if not folder.is_dir():
+            raise PerceptError(f"{shown(folder)}: no such folder: check the path")
 
     def concerns(_: object, changed: str) -> bool:
         path = Path(changed)
@@ -51,7 +56,9 @@ def watched(
     )
     next(found)  # From here on no change is missed.
     remembered = Remembered(results)
-    code = _told(once, remembered, talk)
+    code = once(remembered)  # What is wrong with how it was called will not mend itself.
+    if code < INTERRUPTED:
+        talk.note(WAITING)
     for changes in found:
         if changes:
             code = _told(once, remembered, talk)
@@ -70,7 +77,7 @@ def _told(once: Callable[[Results], int], results: Results, talk: Talk) -> int:
         talk.error(str(error))
         code = USAGE_ERROR
     if code < INTERRUPTED:
-        talk.note("waiting for changes: Ctrl-C ends it")
+        talk.note(WAITING)
     return code
 
 

@@ -11,15 +11,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from percept_cli.errors import OutputError, PerceptError, shown
-from percept_cli.gate.baselines import checked_pairs, matches, variant_name
+from percept_cli.gate.baselines import VARIANT, checked_pairs, matches, variant_name
 from percept_cli.inputs.files import MAX_BYTES, read_bytes, size_of
 from percept_cli.inputs.pairs import Pair, pairs_of
 from percept_cli.writing import remove, write_whole
 
 Action = Literal["added", "updated", "removed", "unchanged", "passed", "gone", "left out", "error"]
+
+Hashes: TypeAlias = "tuple[str | None, str | None]"
+"""Of the baseline and of the candidate; None where there was none."""
 
 Passing = Callable[[Sequence[Pair]], Collection[str]]
 """The names of those of some pairs that a check passes."""
@@ -55,8 +58,8 @@ class Approval:
     """Remove baselines whose candidate is gone."""
     passing: Passing | None = None
     """What a check passes stays as it is; without, only equal files do."""
-    accepted: Mapping[str, str | None] | None = None
-    """Only images of these names, with the hash that the candidate of each had."""
+    accepted: Mapping[str, Hashes] | None = None
+    """Only images of these names, with the hashes that the files of each had."""
     max_pixels: int = 200_000_000
     max_bytes: int = MAX_BYTES
 
@@ -74,22 +77,39 @@ class Approval:
         for pair in pairs:
             groups.setdefault(pair.name, []).append(pair)
         for glob in self.globs:
-            if not any(matches(name, glob) for name in groups):
+            if not any(matches(name, glob) for name in {*groups, *(self.accepted or ())}):
                 raise PerceptError(f"no image matches {glob!r}: give globs such as 'home*.png'")
         if not any(pair.candidate for group in groups.values() for pair in group):
             raise PerceptError(f"{shown(self.candidate)}: no candidates: nothing to approve")
         left_out = [name for name in others if self._chooses(name)]
         chosen = {name: group for name, group in groups.items() if self._chooses(name)}
+        lost: list[str] = []
         if self.accepted is not None:
             left_out = []
             chosen = {name: group for name, group in chosen.items() if name in self.accepted}
+            lost = [name for name in self.accepted if self._chooses(name) and self._is_lost(name)]
+            chosen = {name: group for name, group in chosen.items() if name not in lost}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = list(pool.map(self._changes, chosen, chosen.values()))
         made = self._without_passing(list(chosen.values()), found)
+        for name in lost:
+            reason = f"{shown(self.candidate / name)}: gone since that check: check it again"
+            made.append(Change("error", self.baseline / name, error=reason))
         for name in left_out:
             made.append(Change("left out", self.baseline / name, self.candidate / name))
         root = self.baseline if self.candidate.is_dir() else None
         return [replace(change, root=root) for change in made]
+
+    def mistaken(self) -> list[str]:
+        """Candidates that are named like a variant of another one's baseline."""
+        pairs = {pair.name: pair for pair in self._pairs()[0]} if self.candidate.is_dir() else {}
+        stems = {os.path.splitext(name)[0] for name in pairs}
+        found = ((name, VARIANT.fullmatch(os.path.splitext(name)[0])) for name in pairs)
+        return [
+            shown(self.candidate / name)
+            for name, like in found
+            if like and like["stem"] in stems and pairs[name].candidate
+        ]
 
     def _without_passing(self, groups: list[list[Pair]], found: list[list[Change]]) -> list[Change]:
         """All changes, but for those of candidates that a check passes."""
@@ -118,6 +138,12 @@ class Approval:
         below = [path for path in map(Path, others) if self.candidate in path.parents]
         return pairs, list(dict.fromkeys(str(path.relative_to(self.candidate)) for path in below))
 
+    def _is_lost(self, name: str) -> bool:
+        """Whether there was a candidate of that name when its hash was taken."""
+        folder = self.candidate.is_dir()
+        there = (self.candidate / name if folder else self.candidate).exists()
+        return bool(self.accepted and self.accepted[name][1] and not there)
+
     def _chooses(self, name: str) -> bool:
         return not self.globs or any(matches(name, glob) for glob in self.globs)
 
@@ -139,8 +165,8 @@ class Approval:
         try:
             content = read_bytes(candidate, self.max_bytes)
             sha256 = hashlib.sha256(content).hexdigest()
-            if self.accepted and sha256 != self.accepted[name]:
-                raise PerceptError(f"{shown(candidate)}: changed since that check: check it again")
+            if self.accepted:
+                _check_unchanged(group, sha256, self.accepted[name])
             equal = any(p.reference and _equal(p.reference, candidate) for p in group)
             size_of(content, shown(candidate), self.max_pixels, decode=not equal)
             if equal:
@@ -151,10 +177,27 @@ class Approval:
         return Change(action, target, candidate, sha256=sha256)
 
 
+def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:
+    """PerceptError where the candidate, or the baseline it was compared with, is another now."""
+    before, after = hashes
+    if sha256 != after:
+        raise PerceptError(
+            f"{shown(group[0].candidate or Path())}: changed since that check: check it again"
+        )
+    baselines = [pair.reference for pair in group if pair.reference]
+    now = [hashlib.sha256(path.read_bytes()).hexdigest() for path in baselines if path.exists()]
+    if before not in now and (before or now):
+        name = shown(baselines[0] if baselines else Path(group[0].name))
+        raise PerceptError(f"{name}: the baseline changed since that check: check it again")
+
+
 def _replaced(target: Path, group: list[Pair]) -> Iterator[Change]:
     """Baselines of the same name with another suffix."""
     for reference in (pair.reference for pair in group):
-        if reference and reference != target and _same(reference.stem, target.stem):
+        if not reference or reference == target or not _same(reference.stem, target.stem):
+            continue
+        # Where names in both Unicode forms are one file, it is the new one.
+        if not (target.exists() and target.samefile(reference)):
             yield Change("removed", reference)
 
 

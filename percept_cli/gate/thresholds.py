@@ -72,8 +72,8 @@ def _peak(text: str, options: Options) -> float | None:
 def _jnd(value: Any, options: Options) -> float:
     if not (options.is_preset and options.preset == "quality"):
         raise PerceptError(
-            "just noticeable differences are those of --preset quality: choose it, and leave what "
-            "it chooses"
+            f"just noticeable differences are those of the preset quality, not of "
+            f"{options.preset}: choose --preset quality, and leave what it chooses"
         )
     return _at_least_0(value, "jnd")
 

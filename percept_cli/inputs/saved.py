@@ -52,8 +52,8 @@ def read_saved(file: Path) -> Saved:
                 f"{SCORING_VERSION}: they do not compare, make them again"
             )
         results = tuple(_beside(file, Result.of(pair)) for pair in document["pairs"])
-        for result in results:  # ValueError for bands that fit no image.
-            canvas_of(result.bands, (result.width or 0, result.height or 0))
+        for result in results:
+            _check_places(result)
         summary = Summary.over(results)
         summary.complete = document["summary"]["complete"]
         summary.left_out = tuple(document["summary"].get("left_out", ()))
@@ -63,6 +63,15 @@ def read_saved(file: Path) -> Saved:
             f"{name}: no results of percept: give what --json or --output wrote"
         ) from error
     return Saved(file, settings, results, summary)
+
+
+def _check_places(result: Result) -> None:
+    """ValueError for bands that fit no image, and for regions outside of it."""
+    width, height = result.width or 0, result.height or 0
+    canvas_of(result.bands, (width, height))
+    for region in result.regions:
+        if region.x + region.width > width or region.y + region.height > height:
+            raise ValueError("a region outside of its image")
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -68,7 +68,8 @@ class CheckWriter:
 def _head(result: Result) -> Iterable[str]:
     yield one_line(result.name)
     if result.total is None:
-        yield f"  {one_line(result.error or '; '.join(result.failures))}"
+        said = result.error or "; ".join(result.failures)
+        yield f"  {one_line(said.removeprefix(f'{result.name}: '))}"
 
 
 def _details(result: Result) -> Iterable[str]:

@@ -37,7 +37,8 @@ class CsvWriter:
         self._extra = tuple(name for name in extra if name not in header)
         # Quoted is what contains a character of the end of a line.
         rows = csv.DictWriter(self._line, [*header, *self._extra], lineterminator="\r\n")
-        rows.writeheader()
+        names = {name: name for name in rows.fieldnames}
+        rows.writerow(_without_formulas(names) if self._safe else names)
         self._flush()
         return rows
 
@@ -45,7 +46,7 @@ class CsvWriter:
         """Write the result's row."""
         self._rows = self._rows or self._begin(result.extra)
         cells = row(result, self._settings())
-        own = {name: result.extra.get(name) for name in self._extra}
+        own = {name: _plain(result.extra.get(name)) for name in self._extra}
         rest = {name: value for name, value in result.extra.items() if name not in own}
         cells |= own | {"extra": json.dumps(rest) if rest else None}
         self._rows.writerow(_without_formulas(cells) if self._safe else cells)
@@ -68,6 +69,10 @@ def _without_formulas(cells: dict[str, Any]) -> dict[str, Any]:
         name: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
         for name, cell in cells.items()
     }
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def _band(band: Band) -> str:
@@ -114,6 +119,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "overrides": json.dumps(dict(result.overrides)) if result.overrides else None,
         "heatmap": result.heatmap_file,
         "overlay": result.overlay,
+        "reference_sha256": result.reference_sha256,
         "candidate_sha256": result.candidate_sha256,
         "extra": json.dumps(dict(result.extra)) if result.extra else None,
         "version": VERSION,

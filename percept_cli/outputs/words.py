@@ -27,7 +27,8 @@ def places_of(result: Result, most: int) -> Iterator[str]:
         place = f"{region.x},{region.y} {region.width}x{region.height}"
         yield f"at {place}  peak {figure(region.peak)}"
     if len(result.regions) > most:
-        yield f"and at {len(result.regions) - most} more places"
+        more = len(result.regions) - most
+        yield f"and at {more} more place{'s' * (more > 1)}"
 
 
 def variant_of(result: Result) -> str | None:

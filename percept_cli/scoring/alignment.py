@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,8 @@ OPEN, EXTEND, MOST = 0.3, 0.05, 0.09
 """What a gap costs, each row in it, and at most two rows that correspond: less than two in gaps."""
 ALIKE = 0.03
 """Mean difference, of 1, below which as many rows on both sides correspond one by one."""
+FEW_ROWS = 32
+"""Rows up to which as many on both sides correspond in any case."""
 MOST_CELLS = 1 << 21
 """Of two images' rows, the most pairs that are compared; of more, several rows count as one."""
 CHANCE = 4
@@ -72,11 +75,13 @@ def aligned(reference: NDArray[np.uint8], candidate: NDArray[np.uint8], axis: Ax
 def _bands(before: NDArray[np.uint8], after: NDArray[np.uint8], axis: Axis) -> Iterator[Band]:
     match, moved = _matched(before, after)
     here = np.setdiff1d(np.arange(len(after)), match)
+    fixed = np.append(-1, np.flatnonzero(match >= 0))
+    partners = np.append(-1, match[fixed[1:]])
     for start, end in _spans(np.flatnonzero((match < 0) & (moved < 0))):
-        place = int(match[:start].max(initial=-1)) + 1
+        place = int(partners[np.searchsorted(fixed, start) - 1]) + 1
         yield Band("removed", axis, (start, end), (place, place))
     for start, end in _spans(np.setdiff1d(here, moved)):
-        place = int(np.flatnonzero((match >= 0) & (match < start)).max(initial=-1)) + 1
+        place = int(fixed[np.searchsorted(partners, start) - 1]) + 1
         yield Band("inserted", axis, (place, place), (start, end))
     for start, end in _spans(np.flatnonzero(moved >= 0), moved):
         first = int(moved[start])
@@ -188,8 +193,12 @@ def _moved(first: Rows, second: Rows, match: Rows) -> Rows:
     moved = np.full(len(first), -1)
     partners = np.full(len(second), -1)
     partners[match[match >= 0]] = np.flatnonzero(match >= 0)
-    for gap, other in product(*(list(_spans(np.flatnonzero(x < 0))) for x in (match, partners))):
-        if gap[1] - gap[0] == other[1] - other[0] >= LEAST_MOVED:
+    # Wherever a gap between equal rows is, it holds the same rows.
+    come: dict[tuple[int, int], list[Span]] = defaultdict(list)
+    for other in _spans(np.flatnonzero(partners < 0)):
+        come[_held(second, other)].append(other)
+    for gap in list(_spans(np.flatnonzero(match < 0))):
+        for other in come[_held(first, gap)] if gap[1] - gap[0] >= LEAST_MOVED else ():
             _move_whole(first, second, match, partners, moved, gap, other)
     free, left = (match < 0) & (moved < 0), partners < 0
     left[moved[moved >= 0]] = False
@@ -213,6 +222,11 @@ def _moved(first: Rows, second: Rows, match: Rows) -> Rows:
             moved[top:bottom] = np.arange(up, down)
             free[top:bottom] = left[up:down] = False
     return moved
+
+
+def _held(rows: Rows, gap: Span) -> tuple[int, int]:
+    """What tells gaps apart: how many rows there are in it, and their sum."""
+    return gap[1] - gap[0], int(np.add.reduce(rows[slice(*gap)]))
 
 
 def _move_whole(
@@ -279,7 +293,8 @@ def _features(rows: NDArray[np.uint8], several: int = 1) -> Features:
 
 def _alike(first: Features, second: Features) -> tuple[Rows, Rows]:
     """Rows that correspond, by their features."""
-    if len(first) == len(second) and np.abs(first - second).mean() <= ALIKE:
+    few = len(first) <= FEW_ROWS
+    if len(first) == len(second) and (few or np.abs(first - second).mean() <= ALIKE):
         return np.arange(len(first)), np.arange(len(first))
     several = math.ceil(math.sqrt(len(first) * len(second) / MOST_CELLS))
     if several == 1:

@@ -75,8 +75,8 @@ class Loaded:
     count: int = 1
     held: int = 0
     """Pixels that count where reading ahead is limited: those of the larger image."""
-    candidate_sha256: str | None = None
-    """Hash of the candidate's file, where it is not the reference's content."""
+    sha256: tuple[str | None, str | None] = (None, None)
+    """Hashes of both files, where their contents differ."""
 
 
 def undecoded(size: tuple[int, int]) -> int:
@@ -117,7 +117,7 @@ def load(
     if equal := _equal(left, right, options):
         return equal
     name = right.name if right else "candidate"
-    sha256 = hashlib.sha256(right.content).hexdigest() if right else None
+    sha256 = left.sha256 if left else None, right.sha256 if right else None
     before = _Images(left or reference, "reference", options, known)
     after = _Images(right or candidate, "candidate", options)
     left = right = None  # Their bytes are needed no longer than the images.
@@ -165,6 +165,10 @@ def _frame(before: Picture, after: Picture, number: int, name: str, options: Opt
         frame = _whole_frame(before, after, number, name, options)
         note = f"{differ}: what both have was compared"
         return replace(frame, identical=False, notes=(note, *frame.notes))
+    if options.ignore and before.size == after.size and options.aligned_along(*sizes):
+        before, after = _ignoring(
+            name, without, (before, after), options.ignore, options.max_pixels
+        )
     if alignment := _alignment(before, after, options):
         notes = (differ,) if before.size != after.size else ()
         return _aligned_frame(before, after, alignment, number, name, options, notes)
@@ -231,7 +235,9 @@ def _painted(before: Picture, after: Picture, canvas: Canvas, background: str | 
     if before.pixels.dtype != after.pixels.dtype:
         before, after = before.in_unit_range(), after.in_unit_range()
     width, height = canvas.size
-    onto = np.empty((height, width, 3), after.pixels.dtype)
+    # Rows of one image meet columns of the other where neither has anything.
+    grey = GREY if after.pixels.dtype == np.uint8 else GREY / 255
+    onto = np.full((height, width, 3), grey, after.pixels.dtype)
     canvas.paint(before.pixels, onto, of_reference=True)
     canvas.paint(after.pixels, onto)
     return onto
@@ -348,6 +354,10 @@ class _File:
     name: str
     content: bytes
 
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
     @classmethod
     def of(cls, source: Source, max_bytes: int) -> _File | None:
         if not isinstance(source, str | os.PathLike):
@@ -374,6 +384,8 @@ class _Images:
         elif isinstance(source, Image.Image):
             files.check_pixels(source.size, role, options.max_pixels)
             self._image = source  # The frame it stands at.
+        elif source is None:
+            raise PerceptError(f"{role}: None is no image: give a path, a Pillow image or an array")
         else:
             self._array = cast("NDArray[Any]", source)
         self.size = self._image.size if self._image else (0, 0)

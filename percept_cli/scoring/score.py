@@ -13,7 +13,7 @@ from functools import cache, partial
 from heapq import nlargest
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
@@ -293,7 +293,9 @@ class Scorer:
         if pair.candidate is None:
             return _Begun(replace(result, status="missing"), options)
         if pair.reference is None:
-            return self._new(Path(cast("str", pair.candidate)), result, options)
+            if not isinstance(pair.candidate, str | os.PathLike):
+                return _Begun(replace(result, status="new"), options)
+            return self._new(Path(pair.candidate), result, options)
         shapes_differ = False
         try:
             return self._loaded(pair.reference, pair.candidate, result, options)
@@ -305,7 +307,11 @@ class Scorer:
             reason = f"{result.name}: cannot be read ({error.strerror or error}): check it"
         failed = replace(result, status="error", error=reason)
         if shapes_differ:
-            failed = replace(failed, candidate_sha256=_hash_of(pair.candidate, options))
+            failed = replace(
+                failed,
+                reference_sha256=_hash_of(pair.reference, options),
+                candidate_sha256=_hash_of(pair.candidate, options),
+            )
         return _Begun(failed, options, shapes_differ=shapes_differ)
 
     def _unchanged(self, pair: AnyPair) -> _Begun | None:
@@ -336,7 +342,8 @@ class Scorer:
         return self._of(load(reference, candidate, options, self._reference), result, options)
 
     def _of(self, loaded: Loaded, result: Result, options: Options) -> _Begun:
-        result = replace(result, candidate_sha256=loaded.candidate_sha256)
+        reference, candidate = loaded.sha256
+        result = replace(result, reference_sha256=reference, candidate_sha256=candidate)
         if loaded.count > 1:
             return _Begun(result, options, frames=loaded.frames, held=loaded.held)
         (frame,) = loaded.frames

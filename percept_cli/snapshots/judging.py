@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from percept_cli.errors import PerceptError
-from percept_cli.gate.check import Check
 from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
 from percept_cli.inputs.configuration import check_type, configured
 from percept_cli.inputs.ignore import NUMBERS, beside
@@ -26,10 +25,8 @@ OWN = "**"
 BASE = {"preset": "rendering", "resize": "none", "align": "auto"}
 
 
-def check_for(
-    folder: Path, peak_threshold: str, workers: int | None, options: Mapping[str, Any]
-) -> Check:
-    """The check of one picture, with settings of the folder's percept.toml and of the call.
+def rules_for(folder: Path, peak_threshold: str, options: Mapping[str, Any]) -> Rules:
+    """How one picture is judged, with settings of the folder's percept.toml and of the call.
 
     Raises PerceptError for options that mean nothing, in the fixture's words.
     """
@@ -44,8 +41,7 @@ def check_for(
             regions = own["ignore"] if isinstance(own["ignore"], list) else [own["ignore"]]
             own["ignore"] = [_from_here(region) for region in regions]
         shared = {key: own.pop(key) for key in SHARED if key in own}
-        rules = Rules({**base, **shared}, {**images, OWN: own}, file)
-        return Check(rules, workers=workers)
+        return Rules({**base, **shared}, {**images, OWN: own}, file)
     except PerceptError as error:
         raise PerceptError(in_own_words(str(error))) from None
 

@@ -45,7 +45,7 @@ def encoded(image: Any) -> bytes:
     if hasattr(image, "getbands"):
         return _png(image)
     if hasattr(image, "__array__") or hasattr(image, "detach"):
-        return _of_array(image.detach().cpu() if hasattr(image, "detach") else image)
+        return _of_array(_of_tensor(image) if hasattr(image, "detach") else image)
     raise PerceptError(f"{NAME}: {_kind(image)} is no image: {KINDS}")
 
 
@@ -84,11 +84,17 @@ def _png(image: Any) -> bytes:
         pixels = picture.in_bytes()
         if picture.alpha is not None:
             alpha = picture.alpha if picture.alpha.dtype == np.uint8 else picture.alpha * 255
-            pixels = np.dstack([pixels, np.asarray(alpha).astype(np.uint8)])
+            pixels = np.dstack([pixels, np.asarray(alpha).round().astype(np.uint8)])
         image = Image.fromarray(pixels)
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()
+
+
+def _of_tensor(tensor: Any) -> Any:
+    """The tensor where numpy takes it: on the CPU, and of a precision that it knows."""
+    tensor = tensor.detach().cpu()
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _of_array(image: Any) -> bytes:
@@ -102,7 +108,11 @@ def _of_array(image: Any) -> bytes:
         array = array.transpose(1, 2, 0)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+    if (
+        array.ndim not in (2, 3)
+        or not array.size
+        or (array.ndim == 3 and array.shape[2] not in (3, 4))
+    ):
         raise PerceptError(f"{NAME}: shape {np.shape(image)} is no image: {KINDS}")
     stream = io.BytesIO()
     Image.fromarray(_bytes(array)).save(stream, "PNG")

@@ -6,10 +6,10 @@ the workers puts the parts together.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,11 @@ class Session:
     """One process's part of a session, or all of it."""
 
     report: Path | None = None
+    output: Path = field(default_factory=Path)
+    """Folder of what fails; nothing is removed outside of it."""
     update: bool = False
+    patterns: tuple[str, ...] = ()
+    """What modules with tests are called."""
     asked: set[str] = field(default_factory=set)
     """Paths of baselines that a test asked for."""
     collected: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -70,8 +74,10 @@ class Session:
 
     def write_report(self) -> Path | None:
         """Write the report of all results; where it is. OutputError if that fails."""
+        from percept_cli.errors import OutputError
         from percept_cli.gate.check import verdict
         from percept_cli.results import Result, Settings, Summary
+        from percept_cli.writing import remove
 
         if not (self.report and self.settings):
             return None
@@ -85,9 +91,9 @@ class Session:
             reports.write(result)
         reports.close(summary)
         for result in results:
-            if result.status == "passed" and result.candidate:
-                with suppress(OSError):
-                    os.unlink(result.candidate)
+            if not result.failures and result.candidate != result.reference:
+                with suppress(OSError, OutputError):
+                    remove(Path(result.candidate or ""), self.output)
         return self.report / "index.html"
 
     def _reports(self, settings: Settings) -> Reports:
@@ -97,7 +103,11 @@ class Session:
         return Reports(self.report, lambda: settings, copy=True)
 
     def unused(self) -> list[Path]:
-        """Baselines that no test asked for, and that none would have that did not get to it."""
+        """Baselines that no test asked for, and that none would have that did not get to it.
+
+        Only what the fixture may have made: pictures in folders that are called like modules with
+        tests. Variants belong to `percept check`.
+        """
         return sorted(set(self._unused()))
 
     def _unused(self) -> Iterator[Path]:
@@ -107,9 +117,10 @@ class Session:
                 waiting.setdefault(file, []).append(start)
         modules = {Path(module) for module, _ in self.collected.values()}
         for folder in {module.parent for module in modules}:
-            for path in (folder / BASELINES).glob("*/*"):
-                module = path.parent.parent.parent / f"{path.parent.name}.py"
-                if not path.is_file() or path.name.startswith(".") or str(path) in self.asked:
+            for path in (folder / BASELINES).glob("*/*.png"):
+                module = folder / f"{path.parent.name}.py"
+                ours = any(fnmatch(module.name, pattern) for pattern in self.patterns)
+                if not ours or "~" in path.name or str(path.resolve()) in self.asked:
                     continue
                 if module in modules:
                     starts = waiting.get(str(module), [])

@@ -99,6 +99,55 @@ def test_what_changed_since_the_check_is_refused(percept: Run, folders: tuple[Pa
     assert "new.png" in contents(baseline), "the others are accepted"
 
 
+def test_files_that_are_gone_since_the_check_are_refused(
+    percept: Run, folders: tuple[Path, Path]
+) -> None:
+    baseline, candidate = folders
+    percept("check", "base", "new", "--json", "r.json")
+    before = contents(baseline)
+    for name in ("changed.png", "new.png"):
+        (candidate / name).unlink()
+    for flags in ((), ("--prune",)):
+        done = percept("approve", "--from", "r.json", *flags)
+        assert done.returncode == 3
+        for name in ("changed.png", "new.png"):
+            assert f"new/{name}: gone since that check" in done.stderr
+    assert contents(baseline) == {n: c for n, c in before.items() if n != "gone.png"}
+
+
+def test_a_baseline_that_changed_since_the_check_is_not_replaced(
+    percept: Run, folders: tuple[Path, Path]
+) -> None:
+    baseline, _ = folders
+    percept("check", "base", "new", "--json", "r.json")
+    with Image.open(baseline / "changed.png") as image:
+        image.transpose(Image.Transpose.ROTATE_180).save(baseline / "changed.png")
+    now = contents(baseline)
+    done = percept("approve", "--from", "r.json")
+    assert done.returncode == 3 and "the baseline changed since that check" in done.stderr
+    assert contents(baseline)["changed.png"] == now["changed.png"]
+
+
+@pytest.mark.usefixtures("folders")
+def test_results_write_into_no_hidden_folder(percept: Run, tmp_path: Path) -> None:
+    percept("check", "base", "new", "--json", "r.json")
+    document = json.loads((tmp_path / "r.json").read_text())
+    document["settings"]["references"] = ".git/hooks"
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    done = percept("approve", "--from", "r.json")
+    assert done.returncode == 2 and "or hidden" in done.stderr
+    done = percept("approve", "--from", "r.json", "base", "new")
+    assert done.returncode == 2 and "the arguments are globs" in done.stderr
+
+
+def test_names_that_will_be_taken_for_variants_are_told(
+    percept: Run, folders: tuple[Path, Path]
+) -> None:
+    _, candidate = folders
+    (candidate / "new~1.png").write_bytes((candidate / "new.png").read_bytes())
+    assert "new/new~1.png: without its candidate" in percept("approve", "base", "new").stderr
+
+
 @pytest.mark.parametrize("place", ["references", "candidates"])
 @pytest.mark.usefixtures("folders")
 def test_results_write_nowhere_but_below_here(percept: Run, tmp_path: Path, place: str) -> None:

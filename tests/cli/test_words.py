@@ -40,6 +40,12 @@ def test_a_configuration_may_begin_with_a_mark(percept: Run, tmp_path: Path, enc
     assert percept("check", PAGE, EDITED).returncode == 0
 
 
+def test_no_cell_of_a_header_is_a_formula_either(percept: Run, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(f"reference,candidate,=1+1\n{PAGE},{PAGE},=2+2\n")
+    done = percept("compare", "--pairs", "m.csv", "--format", "csv", "--csv-safe")
+    assert [line.split(",")[-1] for line in done.stdout.splitlines()] == ["'=1+1", "'=2+2"]
+
+
 def test_a_manifest_without_its_columns_is_wrong_usage(percept: Run, tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("before,after\na.png,b.png\n")
     done = percept("compare", "--pairs", "m.csv")

@@ -94,6 +94,16 @@ def test_what_changed_in_place_is_no_band() -> None:
     assert aligned(BEFORE, after, "rows").bands == ()
 
 
+def test_many_small_changes_cost_no_time() -> None:
+    """20,000 rows, of which 8 of every 11 changed: gaps were compared with gaps, for minutes."""
+    random = np.random.default_rng(0)
+    before = random.integers(0, 256, (20_000, 16, 3), np.uint8)
+    after = before.copy()
+    changes = np.arange(len(after)) % 11 < 8
+    after[changes] = random.integers(0, 256, (int(changes.sum()), 16, 3), np.uint8)
+    assert aligned(before, after, "rows").bands == ()
+
+
 def test_empty_and_flat_images_have_an_alignment() -> None:
     flat = np.full((50, 40, 3), 200, np.uint8)
     (band,) = aligned(flat, flat[:30], "rows").bands
@@ -134,6 +144,31 @@ def test_check_fails_a_page_that_grew_and_compares_the_rest(
     assert (pair["total"], pair["peak"]) == (alone.total, alone.peak)
     with Image.open(tmp_path / "map.png") as picture:
         assert picture.size[0] == 320 and picture.size[1] > 425
+
+
+def test_where_neither_image_has_anything_the_canvas_is_grey() -> None:
+    wide = np.pad(BEFORE[:300], ((0, 0), (0, 40), (0, 0)), constant_values=90)
+    before, after = BEFORE.copy(), wide.copy()
+    after[250:280, 60:120] = 200, 30, 30
+    found = [
+        percept_cli.compare(before, after, preset="rendering", resize="none", align="auto")
+        for _ in range(2)
+    ]
+    canvases = [result.scored.candidate for result in found if result.scored]
+    assert canvases[0] is not None and canvases[0].shape == (400, 360, 3)
+    assert (canvases[0][320:, 320:] == 128).all()
+    pictures = [np.asarray(result.heatmap()) for result in found]
+    assert np.array_equal(*pictures)
+
+
+def test_what_is_ignored_is_no_band_either(percept: Run, tmp_path: Path) -> None:
+    scrolled = BEFORE.copy()
+    scrolled[100:200] = np.roll(BEFORE[100:200], 30, axis=0)
+    Image.fromarray(BEFORE).save(tmp_path / "a.png")
+    Image.fromarray(scrolled).save(tmp_path / "b.png")
+    flags = ("--align", "rows", "--ignore", "0,100,320,100")
+    assert percept("check", "a.png", "b.png", *flags).returncode == 0
+    assert percept("check", "a.png", "b.png", *flags[:2]).returncode == 1
 
 
 def test_equal_sizes_are_aligned_on_request(percept: Run, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Track:
                 raise ValueError("bands that fit no images of these sizes")
         return cls(tuple(pieces))
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Pixels of the canvas along this axis."""
         return sum(_length(piece) for piece in self.pieces)

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from conftest import SAMPLES, Run
 from PIL import Image
+from test_formats import SETTINGS
 
 from percept_cli.cli.merge import merge
 from percept_cli.cli.report import report
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.saved import read_saved
+from percept_cli.outputs.report_page import page_of
+from percept_cli.results import Summary
 
 JUNK: tuple[Any, ...] = (
     None, True, -1, 0, 1e30, 2**70, "", "x", "../../etc/passwd", "\x1b[31m::error::", [], [None],
@@ -24,7 +27,7 @@ JUNK: tuple[Any, ...] = (
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The results of a check with a change, an error and a missing image."""
+    """The results of a check with a change in a page that grew, an error and a missing image."""
     from percept_cli.cli.app import add_commands, app
 
     folder = tmp_path_factory.mktemp("saved")
@@ -33,7 +36,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for image in ("coffee", "chelsea", "article"):
             content = (SAMPLES / "references" / f"{image}.png").read_bytes()
             (folder / name / f"{image}.png").write_bytes(content)
-    (folder / "c/coffee.png").write_bytes((SAMPLES / "edit-1/coffee.png").read_bytes())
+    with Image.open(SAMPLES / "edit-1/coffee.png") as image:
+        grown = image.convert("RGB").crop((0, -20, *image.size))
+    grown.save(folder / "c/coffee.png")
     (folder / "c/article.png").write_bytes(b"none")
     (folder / "c/chelsea.png").unlink()
     add_commands(("check",))
@@ -158,3 +163,31 @@ def test_pictures_that_are_gone_are_counted(
     (tmp_path / "r.json").write_text(json.dumps(document))
     done = percept("report", "r.json")
     assert "pictures not shown: 1, such as gone.png, not there" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("x", 5000), ("y", 5000), ("width", 5000), ("height", 5000)],
+)
+def test_regions_lie_in_their_image(
+    saved: dict[str, Any], tmp_path: Path, field: str, value: int
+) -> None:
+    document = json.loads(json.dumps(saved))
+    (grown,) = (pair for pair in document["pairs"] if pair["bands"])
+    grown["regions"][0][field] = value
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    with pytest.raises(PerceptError, match="no results of percept"):
+        read_saved(tmp_path / "r.json")
+
+
+def test_thousands_of_bands_are_drawn_at_once(saved: dict[str, Any], tmp_path: Path) -> None:
+    document = json.loads(json.dumps(saved))
+    (grown,) = (pair for pair in document["pairs"] if pair["bands"])
+    grown["height"] = 40_000
+    grown["bands"] = [
+        {"kind": "inserted", "axis": "rows", "reference": [n, n], "candidate": [2 * n, 2 * n + 1]}
+        for n in range(20_000)
+    ]
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    (pair,) = (result for result in read_saved(tmp_path / "r.json").results if result.bands)
+    assert len(page_of([pair], [{"frames": []}], Summary.over([pair]), SETTINGS)) > 100_000

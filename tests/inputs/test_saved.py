@@ -29,7 +29,7 @@ def test_files_are_found_from_here_or_else_beside_the_results(
     Path("moved/r.json").write_text(written("json", RESULTS[:1]), encoding="utf-8")
     (result,) = read_saved(Path("moved/r.json")).results
     assert (result.reference, result.candidate) == ("a/1.png", "moved/b/1.png")
-    assert result.heatmap == RESULTS[0].heatmap, "what is nowhere keeps its name"
+    assert result.heatmap_file == RESULTS[0].heatmap_file, "what is nowhere keeps its name"
 
 
 def test_results_that_were_cut_off_are_refused(tmp_path: Path) -> None:

@@ -264,4 +264,4 @@ def test_a_check_shows_what_fails_in_full() -> None:
         "baseline a/6~mac.png",
         "heat map maps/6.png",
     ]
-    assert "ERROR  b/5.png  b/5.png: the file is empty" in shown
+    assert "ERROR  b/5.png  the file is empty" in shown

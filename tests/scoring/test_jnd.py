@@ -86,7 +86,7 @@ def test_check_judges_single_images_by_it(percept: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("choice", ["--preset=photo", "--preset=rendering", "--blur=1"])
 def test_check_refuses_it_for_other_recipes(percept: Run, choice: str) -> None:
     done = percept("check", *PAIR, "--jnd=1", choice)
-    assert done.returncode == 2 and "are those of --preset quality" in done.stderr
+    assert done.returncode == 2 and "are those of the preset quality" in done.stderr
 
 
 def test_every_output_has_it(percept: Run, tmp_path: Path) -> None:

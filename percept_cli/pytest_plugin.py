@@ -107,9 +107,18 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand on what this worker knows."""
+    """Hand on what this worker knows; where all is known, write the report."""
+    known = session.config.stash[SESSION]
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["percept"] = session.config.stash[SESSION].document()
+        session.config.workeroutput["percept"] = known.document()
+    elif known.report:
+        from percept_cli.errors import PerceptError
+
+        try:
+            known.said = str(known.write_report() or "no snapshot was compared")
+        except PerceptError as error:
+            known.said = str(error)
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 def pytest_terminal_summary(
@@ -119,15 +128,8 @@ def pytest_terminal_summary(
     session = config.stash[SESSION]
     if hasattr(config, "workerinput"):
         return  # A worker knows only its own tests.
-    if session.report:
-        from percept_cli.errors import PerceptError
-
-        try:
-            page = session.write_report()
-            terminalreporter.write_line(f"percept report: {page or 'no snapshot was compared'}")
-        except PerceptError as error:
-            terminalreporter.write_line(f"percept report: {error}", red=True)
-            terminalreporter._session.exitstatus = pytest.ExitCode.INTERNAL_ERROR  # type: ignore
+    if session.said:
+        terminalreporter.write_line(f"percept report: {session.said}")
     if what := config.getoption("percept_unused"):
         unused = session.unused()
         done = "removed" if what == "remove" else "--percept-unused=prune removes them"

@@ -16,7 +16,7 @@ from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, one_line, shown
-from percept_cli.gate.approve import Approval, Change, Hashes, carry_out
+from percept_cli.gate.approve import Approval, Change, Hashes, carry_out, mistaken
 from percept_cli.gate.check import PASSES, Check
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.inputs.pairs import Pair
@@ -123,7 +123,8 @@ def approve(
         max_bytes,
     )
     done: Counter[str] = Counter()
-    for change in approval.changes():
+    changes = approval.changes()
+    for change in changes:
         action = _done(change, talk, dry_run=dry_run)
         done[action] += 1
         if action not in SILENT:
@@ -133,7 +134,7 @@ def approve(
     talk.note(f"{counts or 'nothing to do'}{' (dry run: nothing was done)' if dry_run else ''}")
     if done["passed"]:
         talk.note("what passed the check stays as it is: --all accepts it too")
-    for name in approval.mistaken():
+    for name in mistaken(changes):
         talk.note(
             f"{name}: without its candidate its baseline is a variant, since another image is "
             "called like what is before ~: rename it"

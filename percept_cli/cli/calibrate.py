@@ -172,10 +172,13 @@ def _show_standing_out(
     worst = sorted(far.items(), key=lambda item: -item[1])
     named = ", ".join(f"{one_line(name)} {score:.4g}" for name, score in worst[:MOST_NAMED])
     rest = {name: score for name, score in known["same"].items() if name not in far}
+    without = "all are identical"
+    if any(rest.values()):
+        threshold = _proposal(known | {"same": rest}, glob or "*").threshold
+        without = f"{what} threshold {threshold:g}"
     print(
         f"{count} of the same stand(s) out: {named}{', …' if count > MOST_NAMED else ''}: look "
-        f"whether it is the same; without: {what} threshold "
-        f"{_proposal(known | {'same': rest}, glob or '*').threshold:g}"
+        f"whether it is the same; without: {without}"
     )
 
 

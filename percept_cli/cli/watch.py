@@ -13,8 +13,6 @@ from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.scoring.score import Scored
 
-WAITING = "waiting for changes: Ctrl-C ends it"
-
 WAKE = 200
 """Milliseconds after which it is looked whether the user has interrupted."""
 
@@ -57,28 +55,22 @@ def watched(
     next(found)  # From here on no change is missed.
     remembered = Remembered(results)
     code = once(remembered)  # What is wrong with how it was called will not mend itself.
-    if code < INTERRUPTED:
-        talk.note(WAITING)
-    for changes in found:
-        if changes:
-            code = _told(once, remembered, talk)
-        if code >= INTERRUPTED:
-            break
+    while code < INTERRUPTED:
+        talk.note("waiting for changes: Ctrl-C ends it")
+        next(changes for changes in found if changes)
+        code = _told(once, remembered, talk)
     return code
 
 
 def _told(once: Callable[[Results], int], results: Results, talk: Talk) -> int:
     """The exit code of a check; what went wrong is said, and may be mended by the next change."""
     try:
-        code = once(results)
+        return once(results)
     except OutputError:
         raise
     except PerceptError as error:
         talk.error(str(error))
-        code = USAGE_ERROR
-    if code < INTERRUPTED:
-        talk.note(WAITING)
-    return code
+        return USAGE_ERROR
 
 
 class Remembered:

@@ -100,17 +100,6 @@ class Approval:
         root = self.baseline if self.candidate.is_dir() else None
         return [replace(change, root=root) for change in made]
 
-    def mistaken(self) -> list[str]:
-        """Candidates that are named like a variant of another one's baseline."""
-        pairs = {pair.name: pair for pair in self._pairs()[0]} if self.candidate.is_dir() else {}
-        stems = {os.path.splitext(name)[0] for name in pairs}
-        found = ((name, VARIANT.fullmatch(os.path.splitext(name)[0])) for name in pairs)
-        return [
-            shown(self.candidate / name)
-            for name, like in found
-            if like and like["stem"] in stems and pairs[name].candidate
-        ]
-
     def _without_passing(self, groups: list[list[Pair]], found: list[list[Change]]) -> list[Change]:
         """All changes, but for those of candidates that a check passes."""
         grouped = list(zip(groups, found, strict=True))
@@ -208,6 +197,17 @@ def _same(name: str, other: str) -> bool:
 
 def _equal(reference: Path, candidate: Path) -> bool:
     return reference.exists() and filecmp.cmp(reference, candidate, shallow=False)
+
+
+def mistaken(changes: Sequence[Change]) -> list[str]:
+    """Candidates that are named like a variant of another one's baseline."""
+    candidates = [change.candidate for change in changes if change.candidate]
+    stems = {path.with_suffix("") for path in candidates}
+    return [
+        shown(path)
+        for path in candidates
+        if (like := VARIANT.fullmatch(path.stem)) and path.with_name(like["stem"]) in stems
+    ]
 
 
 def carry_out(change: Change) -> None:

@@ -88,7 +88,7 @@ def _bands(before: NDArray[np.uint8], after: NDArray[np.uint8], axis: Axis) -> I
         yield Band("moved", axis, (start, end), (first, first + end - start))
 
 
-def _spans(rows: Rows, others: Rows | None = None) -> Iterator[tuple[int, int]]:
+def _spans(rows: Rows, others: Rows | None = None) -> Iterator[Span]:
     """First and end of each run of rows; with others, where those of the other image run on too."""
     apart = np.diff(rows) != 1
     if others is not None:
@@ -282,12 +282,11 @@ def _gaps(match: Rows, moved: Rows, length: int) -> Iterator[tuple[Rows, Rows]]:
         yield rows[slice(*starts)], others[slice(*ends)]
 
 
-def _features(rows: NDArray[np.uint8], several: int = 1) -> Features:
-    """Mean colours in 0..1 of the parts of each row, or of each group of rows."""
+def _features(rows: NDArray[np.uint8]) -> Features:
+    """Mean colours in 0..1 of the parts of each row."""
     height, width = rows.shape[:2]
-    size = min(BLOCKS, width), max(height // several, 1)
-    small = np.asarray(Image.fromarray(rows).resize(size, Image.Resampling.BOX))
-    features: Features = np.divide(small.reshape(size[1], -1), 255, dtype=np.float32)
+    small = Image.fromarray(rows).resize((min(BLOCKS, width), height), Image.Resampling.BOX)
+    features: Features = np.divide(np.asarray(small).reshape(height, -1), 255, dtype=np.float32)
     return features
 
 

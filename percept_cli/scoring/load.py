@@ -45,7 +45,7 @@ class View:
     background: str | None
     """What is behind their transparent pixels; None if they have none."""
     canvas: Pixels | None = None
-    """As `Frame.canvas`, on the background."""
+    """Of aligned images all of both, the candidate where both are, on the background."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Frame:
     alignment: Alignment | None = None
     """How the two correspond, where something has no partner."""
     canvas: Pixels | None = None
-    """Of aligned images all of both, the candidate where both are."""
+    """Of aligned images without a view all of both, the candidate where both are."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _aligned_frame(
         identical=False,
         notes=(*notes, *frame.notes),
         alignment=alignment,
-        canvas=painted(files.backgrounds_of(options.background)[0]),
+        canvas=None if frame.views else painted(files.backgrounds_of(options.background)[0]),
     )
 
 

@@ -43,6 +43,8 @@ class Session:
     results: list[dict[str, Any]] = field(default_factory=list)
     """For the report, as JSON has them."""
     settings: dict[str, Any] | None = None
+    said: str = ""
+    """Where the report is, or why it is not."""
 
     def document(self) -> dict[str, Any]:
         """This part, for the process that puts parts together."""

@@ -85,6 +85,20 @@ def test_calibration_names_pairs_that_stand_out(percept: Run, tmp_path: Path) ->
     assert "without: peak threshold 0." in done.stdout
 
 
+def test_a_pair_that_stands_out_from_identical_ones_is_named_too(
+    percept: Run, tmp_path: Path
+) -> None:
+    lines = ["reference,candidate"]
+    for number in range(5):
+        shutil.copy(PAGE, tmp_path / f"{number}.png")
+        lines.append(f"{PAGE},{number}.png")
+    (tmp_path / "m.csv").write_text("\n".join([*lines, f"{PAGE},{EDITED}"]))
+    done = percept("calibrate", "--pairs", "m.csv")
+    assert done.returncode == 0, done.stderr
+    assert "1 of the same stand(s) out: " in done.stdout
+    assert "without: all are identical" in done.stdout
+
+
 def test_the_text_has_ignored_regions_and_the_variant_that_passed(
     percept: Run, tmp_path: Path
 ) -> None:

@@ -465,3 +465,12 @@ def test_new(percept_snapshot):
     assert len(list((tmp_path / "report/originals").iterdir())) >= 2
     left = {path.name for path in (tmp_path / "percept-failures/test_page").glob("*other*")}
     assert not left, "the candidate of what passes is in the report alone"
+
+
+def test_a_report_that_cannot_be_written_ends_the_session_in_error(tmp_path: Path) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/index.html").write_text("mine")
+    code, output = session(tmp_path, ONE, "--percept-report", "report")
+    assert code != 0 and "not percept's" in output
+    assert (tmp_path / "report/index.html").read_text() == "mine"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from percept_cli.errors import PerceptError
-from percept_cli.gate.calibrate import ROOM
+from percept_cli.gate.calibrate import ROOM, proposed
 from percept_cli.gate.thresholds import NAMED
 from percept_cli.inputs.files import opened, read_bytes
 
@@ -75,7 +75,7 @@ def beginning(rendered: bool, scores: Mapping[str, float]) -> Beginning:
     if len(slightly) <= FEW * len(scores):
         reason = f"the usual one: {len(scores) - len(above)} of {len(scores)} pairs pass"
         return Beginning(preset, key, usual, reason, above)
-    threshold = float(f"{ROOM * max(slightly):.2g}")
+    threshold = proposed(slightly).threshold
     reason = f"wider than the usual one, for {len(slightly)} of {len(scores)} pairs just above that"
     left = [name for name in above if scores[name] > threshold]
     return Beginning(preset, key, threshold, reason, left)

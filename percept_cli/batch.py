@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -18,8 +20,11 @@ from percept_cli.inputs.pairs import pairs_of
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.words import figure, notes_of, places_of, summary_line
 from percept_cli.results import Result, Summary
+from percept_cli.scoring.cache import cache_for
+from percept_cli.scoring.memory import Keeps, Memory
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.score import Scored, Scorer
+from percept_cli.scoring.score import Scorer
+from percept_cli.scoring.scored import Scored
 
 if TYPE_CHECKING:
     import os
@@ -62,13 +67,26 @@ class Pair:
 class PairResult(Result):
     """What became of one pair, with its map."""
 
-    scored: Scored | None = field(default=None, repr=False, compare=False)
+    _scored: Scored | None = field(default=None, repr=False, compare=False)
+    _images: tuple[Source, Source] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of_scored(cls, scored: Scored) -> PairResult:
-        """The result, knowing its map."""
+    def of_scored(
+        cls, scored: Scored, reference: Source | None = None, candidate: Source | None = None
+    ) -> PairResult:
+        """The result, knowing its map, or of what to make it."""
         known = {each.name: getattr(scored.result, each.name) for each in fields(Result)}
-        return cls(**known, scored=scored)
+        images = None if reference is None or candidate is None else (reference, candidate)
+        return cls(**known, _scored=scored, _images=images)
+
+    @cached_property
+    def scored(self) -> Scored | None:
+        """With its map and picture; where only numbers were kept, measured once more."""
+        kept = self._scored
+        if not (kept and self._images and self.total) or kept.candidate is not None:
+            return kept
+        options = replace(kept.options, frame=self.frame or kept.options.frame)
+        return Scorer(options).compare(*self._images)
 
     @property
     def map(self) -> NDArray[Any] | None:
@@ -180,34 +198,50 @@ class Checked(Results):
 
 
 def score(
-    pairs: Iterable[Pair | tuple[Source, Source]], *, workers: int | None = None, **options: Any
+    pairs: Iterable[Pair | tuple[Source, Source]],
+    *,
+    workers: int | None = None,
+    cache: AnyPath | bool = True,
+    **options: Any,
 ) -> Iterator[PairResult]:
     """Score pairs in their order, each yielded when it is there, while later ones are computed.
 
     `options` are those of `percept_cli.compare`. A pair that cannot be compared gives a result with
-    an `error`; PerceptError is raised for options that mean nothing. A result holds its map and the
+    an `error`; PerceptError is raised for options that mean nothing. Files whose scores the `cache`
+    has, the user's or that in a folder, are not computed again. A result holds its map and the
     candidate's pixels: keep `Result.document()` of millions.
     """
-    scorer = Scorer(options_of(**options), workers=workers)
+    scorer = Scorer(options_of(**options), workers=workers, memory=_memory(cache))
     return (
-        PairResult.of_scored(scored) for _, scored in scorer.score(Pair.of(pair) for pair in pairs)
+        PairResult.of_scored(scored, pair.reference, pair.candidate)
+        for pair, scored in scorer.score(Pair.of(pair) for pair in pairs)
     )
 
 
 def score_folders(
-    references: AnyPath, candidates: AnyPath, *, workers: int | None = None, **options: Any
+    references: AnyPath,
+    candidates: AnyPath,
+    *,
+    workers: int | None = None,
+    cache: AnyPath | bool = True,
+    **options: Any,
 ) -> Results:
     """Score a folder, or one image, against a folder, as `percept compare` matches them.
 
-    `options` are those of `percept_cli.compare`. Files that have no partner are results of status
-    missing or new. Raises PerceptError where there is nothing to compare.
+    `options` are those of `percept_cli.compare`, `cache` is that of `score`. Files that have no
+    partner are results of status missing or new. Raises PerceptError where nothing is to compare.
     """
     pairs, _ = pairs_of(Path(references), Path(candidates))
     if not pairs:
         raise PerceptError(f"nothing to compare: no images in {references} and {candidates}")
     one = Path(references).is_file() and Path(candidates).is_dir()
-    scorer = Scorer(options_of(**options), one_reference=one, workers=workers)
-    return Results(PairResult.of_scored(scored) for _, scored in scorer.score(pairs))
+    scorer = Scorer(
+        options_of(**options), one_reference=one, workers=workers, memory=_memory(cache)
+    )
+    return Results(
+        PairResult.of_scored(scored, pair.reference, pair.candidate)
+        for pair, scored in scorer.score(pairs)
+    )
 
 
 def check(
@@ -216,10 +250,12 @@ def check(
     *,
     allow_new: bool = False,
     workers: int | None = None,
+    cache: AnyPath | bool = True,
     **options: Any,
 ) -> Checked:
     """Judge candidates by their baselines as `percept check` does, without a configuration file.
 
+    `cache` is that of `score`.
     `options` are the command's, with underscores: what is measured, `peak_threshold`, `threshold`,
     `jnd`, `layer_threshold` (layer → distance), and `images`, settings by glob. Raises PerceptError
     for options that mean nothing, and where there is nothing to compare.
@@ -235,11 +271,15 @@ def check(
     base["resize"] = str(base["resize"])
     if base.get("jnd") is not None and "preset" not in keys:
         base |= by_jnd(base)
-    judge = Check(Rules(base, images), allow_new=allow_new, workers=workers)
+    memory = _memory(cache, "maps")
+    judge = Check(Rules(base, images), allow_new=allow_new, workers=workers, memory=memory)
     pairs, _ = checked_pairs(Path(baseline), Path(candidate))
     if not pairs:
         raise PerceptError(f"nothing to compare: no images in {baseline} and {candidate}")
-    return Checked(PairResult.of_scored(scored) for _, scored in judge.results(pairs))
+    return Checked(
+        PairResult.of_scored(scored, pair.reference, pair.candidate)
+        for pair, scored in judge.results(pairs)
+    )
 
 
 def options_of(preset: str = "photo", **chosen_ones: Any) -> Options:
@@ -251,6 +291,10 @@ def options_of(preset: str = "photo", **chosen_ones: Any) -> Options:
         given["layers"] = chosen(given["layers"])
     given["ignore"] = _regions(given.get("ignore"))
     return Options.of(preset, **given)
+
+
+def _memory(cache: AnyPath | bool, keeps: Keeps = "numbers") -> Memory:
+    return Memory(cache_for(cache, logging.getLogger("percept").warning), keeps)
 
 
 def _regions(ignore: str | Sequence[str] | None) -> tuple[str, ...]:

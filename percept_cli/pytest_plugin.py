@@ -6,6 +6,7 @@ Nothing here imports more than pytest before a snapshot is taken, nor torch befo
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 import zlib
 from collections.abc import Callable, Generator, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from percept_cli.gate.check import Check
-    from percept_cli.scoring.score import Scored
+    from percept_cli.scoring.scored import Scored
 
 SHOWN_REGIONS = 3
 MAX_PIXELS = 200_000_000
@@ -262,8 +263,11 @@ class Snapshot:
 
         def made() -> Check:
             from percept_cli.gate.check import Check
+            from percept_cli.scoring.cache import cache_for
+            from percept_cli.scoring.memory import Memory
 
-            return Check(rules, workers=workers)
+            cache = cache_for(True, logging.getLogger("percept").warning)
+            return Check(rules, workers=workers, memory=Memory(cache, "pictures"))
 
         return made
 

@@ -14,6 +14,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Each worker has a core: threads of several would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+COMPUTED = {"PERCEPT_NO_CACHE": "1"}
+"""What is tested is computed, unless a test says otherwise."""
+os.environ |= COMPUTED
+
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 REFERENCES = sorted((SAMPLES / "references").glob("*.png"))
 
@@ -24,7 +28,7 @@ def clean_environment(**more: str) -> dict[str, str]:
     """The environment without settings of percept's own, and without those of a CI service."""
     ours = ("PERCEPT_", "GITHUB_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return kept | more
+    return kept | COMPUTED | more
 
 
 @pytest.fixture

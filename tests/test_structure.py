@@ -14,6 +14,7 @@ from PIL import Image
 
 import percept_cli
 from percept_cli.cli.app import COMMANDS, CONFIGURED, add_commands, app
+from percept_cli.inputs.configuration import TYPES
 
 ROOT = Path(percept_cli.__file__).parent
 BELOW = {
@@ -72,6 +73,7 @@ COFFEE = REFERENCES / "coffee.png", SAMPLES / "jpeg-3/coffee.jpg"
         ("compare", "--help"),
         ("layers",),
         ("weights",),
+        ("cache",),
         ("compare",),
         ("compare", "--no-such-flag"),
         ("compare", *COFFEE, "--layers=conv9_9"),
@@ -133,6 +135,8 @@ def test_a_configuration_file_holds_options_of_compare_and_check_only() -> None:
         name: {parameter.name for parameter in command.params if parameter.envvar}
         for name, command in commands.items()
     }
+    for kept in ("cache", "no_cache", "cache_size"):
+        assert kept in configurable["check"] and kept.replace("_", "-") not in TYPES
     assert set(commands) == set(COMMANDS)
     assert set().union(*configurable.values()) == set().union(
         *(configurable[name] for name in CONFIGURED)

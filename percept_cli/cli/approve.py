@@ -13,6 +13,7 @@ import typer
 from percept_cli.cli import options as shared
 from percept_cli.cli.check import context_of_check, rules_of
 from percept_cli.cli.exits import INCOMPLETE
+from percept_cli.cli.memory import memory_of
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, one_line, shown
@@ -104,7 +105,9 @@ def approve(
 
     def passing(pairs: Sequence[Pair]) -> Collection[str]:
         limits = "--max-pixels", str(max_pixels), "--max-bytes", str(max_bytes)
-        check = Check(rules_of(context_of_check(context, *limits)), workers=workers)
+        of_check = context_of_check(context, *limits)
+        memory = memory_of(of_check, talk, "maps")
+        check = Check(rules_of(of_check), workers=workers, memory=memory)
         judged = check.results(pairs)
         shown_judged = judged if quiet else with_progress(judged, len(pairs))
         return {pair.name for pair, scored in shown_judged if scored.result.status in PASSES}

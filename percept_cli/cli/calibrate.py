@@ -12,6 +12,7 @@ import typer
 from percept_cli.cli import options as shared
 from percept_cli.cli.check import context_of_check, rules_of
 from percept_cli.cli.exits import INCOMPLETE
+from percept_cli.cli.memory import memory_of
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, one_line, shown
@@ -19,7 +20,8 @@ from percept_cli.gate.baselines import checked_pairs, matches
 from percept_cli.gate.calibrate import Proposal, proposed, write_thresholds
 from percept_cli.inputs.pairs import Pair, pairs_in
 from percept_cli.outputs.words import MOST_NAMED, left_out_words
-from percept_cli.scoring.score import Scored, Scorer
+from percept_cli.scoring.score import Scorer
+from percept_cli.scoring.scored import Scored
 
 BINS = 12
 
@@ -75,6 +77,7 @@ def calibrate(
         rules.recipe_of_others.options,
         lambda pair: rules.recipe_for(pair.name).options,
         workers=workers or of_check.params["workers"],
+        memory=memory_of(of_check, talk, "numbers"),
     )
     by_peak = rules.recipe_of_others.options.has_map
     paths = (baseline, candidate) if baseline and candidate else None

@@ -12,6 +12,7 @@ from percept_cli.cli.destination import Destination
 from percept_cli.cli.exits import CHANGED, INCOMPLETE
 from percept_cli.cli.github import github_for
 from percept_cli.cli.heatmaps import Heatmaps
+from percept_cli.cli.memory import memory_of
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run, Target
@@ -23,6 +24,7 @@ from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.results import Settings
+from percept_cli.scoring.cache import MOST_MIB
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS
 
 SHOWN = 20
@@ -57,6 +59,9 @@ def check(
     max_pixels: shared.MaxPixels = MAX_PIXELS,
     max_bytes: shared.MaxBytes = MAX_BYTES,
     workers: shared.Workers = None,
+    cache: shared.CacheIn = None,
+    no_cache: shared.NoCache = False,
+    cache_size: shared.CacheSize = MOST_MIB,
     precision: shared.Precision = "fp32",
     device: shared.Device = "auto",
     json: shared.Json = None,
@@ -92,7 +97,8 @@ def check(
     talk = Talk(quiet)
     talk.configuration(context.obj.file)
     rules = rules_of(context)
-    checked = Check(rules, allow_new=allow_new, workers=workers)
+    memory = memory_of(context, talk, "pictures" if heatmap else "maps")
+    checked = Check(rules, allow_new=allow_new, workers=workers, memory=memory)
     if watch and shard:
         raise PerceptError("--watch: all images are looked at: leave out --shard")
 

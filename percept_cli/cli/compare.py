@@ -11,6 +11,7 @@ from percept_cli.cli import options as shared
 from percept_cli.cli.destination import Destination
 from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.heatmaps import Heatmaps
+from percept_cli.cli.memory import memory_of
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run, refused_unpaired
@@ -22,8 +23,11 @@ from percept_cli.inputs.pairs import Pair
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.formats import format_for
 from percept_cli.results import Settings
+from percept_cli.scoring.cache import MOST_MIB
+from percept_cli.scoring.memory import Keeps
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS, Options
-from percept_cli.scoring.score import AHEAD, Scored, Scorer
+from percept_cli.scoring.score import AHEAD, Scorer
+from percept_cli.scoring.scored import Scored
 
 SHOWN = 20
 
@@ -53,6 +57,9 @@ def compare(
     max_pixels: shared.MaxPixels = MAX_PIXELS,
     max_bytes: shared.MaxBytes = MAX_BYTES,
     workers: shared.Workers = None,
+    cache: shared.CacheIn = None,
+    no_cache: shared.NoCache = False,
+    cache_size: shared.CacheSize = MOST_MIB,
     precision: shared.Precision = "fp32",
     device: shared.Device = "auto",
     form: shared.Format = None,
@@ -110,7 +117,9 @@ def compare(
     for target in (output, heatmap):
         if target:
             refuse_inputs(target, source)
-    scorer = Scorer(options, one_reference=source.one_reference, workers=workers)
+    keeps: Keeps = "pictures" if heatmap else "maps" if report else "numbers"
+    memory = memory_of(context, talk, keeps)
+    scorer = Scorer(options, one_reference=source.one_reference, workers=workers, memory=memory)
     output = None if output == Path("-") else output
 
     def settings() -> Settings:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
+from time import monotonic
 from typing import TextIO
 
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown, unwritable
@@ -15,6 +16,9 @@ from percept_cli.inputs.kinds import readable
 from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, SUFFIXES, Writer, writer_for
 from percept_cli.results import Result, Settings, Summary
 from percept_cli.writing import WholeFile
+
+SECONDS_UNSEEN = 0.2
+"""Most seconds, while results come, after which they stand in the file."""
 
 UNMARKED = ("csv",)
 """Formats that do not say whether the run came to its end."""
@@ -63,6 +67,7 @@ class Destination:
                 self._output.parent.mkdir(parents=True, exist_ok=True)
         self._settings = settings
         self._kept: list[Result] = []
+        self._flushed = 0.0
 
     @property
     def fills_terminal(self) -> bool:
@@ -81,6 +86,10 @@ class Destination:
         else:
             with self._failures():
                 self._writer.write(result)
+                # Who reads a pipe may wait for the line; a file is looked at now and then.
+                if self._output is None or monotonic() > self._flushed + SECONDS_UNSEEN:
+                    self._stream.flush()
+                    self._flushed = monotonic()
 
     def close(self, summary: Summary) -> None:
         """Write what has been kept, and the end."""

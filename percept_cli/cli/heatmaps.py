@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.score import Scored
+from percept_cli.scoring.scored import Scored
 
 if TYPE_CHECKING:
     from percept_cli.outputs.heatmap import Map

@@ -20,9 +20,18 @@ class Terminated(KeyboardInterrupt):
         Terminated.raised = True
 
 
+class _Held:
+    """Interrupts that wait."""
+
+    now = False
+    came: list[int] = []  # noqa: RUF012 -- there is one process
+
+
 def listen() -> None:
-    """Let a request to end do what Ctrl-C does; only for the main thread."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Let a request to end do what Ctrl-C does, and both wait where they must; once, at first."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Some shells ignore it.
+        signal.signal(signal.SIGINT, _interrupt)
 
 
 def interrupted_code() -> int:
@@ -30,20 +39,20 @@ def interrupted_code() -> int:
     return TERMINATED if Terminated.raised else INTERRUPTED
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
+def _interrupt(number: int, _: object) -> None:
+    if _Held.now:
+        _Held.came.append(number)
+    else:
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let interrupts wait until what is inside is done; only for the main thread."""
-    came: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(each, lambda number, _: came.append(number)) for each in signals]
+    _Held.now = True
     try:
         yield
     finally:
-        for each, handler in zip(signals, before, strict=True):
-            signal.signal(each, handler)
-    if came:
-        raise Terminated if came[0] == signal.SIGTERM else KeyboardInterrupt
+        _Held.now = False
+    if _Held.came:
+        _interrupt(_Held.came.pop(0), None)

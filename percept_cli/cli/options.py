@@ -11,7 +11,7 @@ import typer
 from PIL import Image
 
 from percept_cli.errors import PerceptError
-from percept_cli.inputs.configuration import configured
+from percept_cli.inputs.configuration import TYPES, configured
 from percept_cli.inputs.ignore import beside
 from percept_cli.network.layers import DEFAULT_LAYERS, chosen
 
@@ -246,6 +246,33 @@ Workers = Annotated[
         show_default="the cores there are for this process",
     ),
 ]
+CacheIn = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        envvar="PERCEPT_CACHE",
+        metavar="DIR",
+        help="Folder that keeps scores, so that no pair is computed twice.",
+        rich_help_panel=MACHINE,
+        show_default="the user's cache folder",
+    ),
+]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache", envvar="PERCEPT_NO_CACHE", help="Compute all.", rich_help_panel=MACHINE
+    ),
+]
+CacheSize = Annotated[
+    int,
+    typer.Option(
+        "--cache-size",
+        envvar="PERCEPT_CACHE_SIZE",
+        metavar="MIB",
+        help="Size of the cache beyond which what was used longest ago goes.",
+        rich_help_panel=MACHINE,
+    ),
+]
 Pairs = Annotated[
     str | None,
     typer.Option(
@@ -466,7 +493,7 @@ def configured_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
     """The configuration file's values as defaults of each command that has such options."""
     group: Any = context.command
     options = {
-        command.name: {parameter.name for parameter in command.params if parameter.envvar}
+        command.name: {each.name for each in command.params if each.name.replace("_", "-") in TYPES}
         for command in group.commands.values()
     }
     known = {name.replace("_", "-") for names in options.values() for name in names}

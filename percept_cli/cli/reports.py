@@ -14,7 +14,7 @@ from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.saved import Saved
 from percept_cli.results import Result, Settings, Summary
 from percept_cli.scoring.options import MAX_PIXELS
-from percept_cli.scoring.score import Scored
+from percept_cli.scoring.scored import Scored
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -15,7 +15,7 @@ from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.outputs.words import summary_line
 from percept_cli.results import Result, Summary, Verdict
-from percept_cli.scoring.score import Scored
+from percept_cli.scoring.scored import Scored
 
 
 class Target(Protocol):

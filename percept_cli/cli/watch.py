@@ -11,7 +11,7 @@ from percept_cli.cli.exits import INTERRUPTED, USAGE_ERROR
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
-from percept_cli.scoring.score import Scored
+from percept_cli.scoring.scored import Scored
 
 WAKE = 200
 """Milliseconds after which it is looked whether the user has interrupted."""

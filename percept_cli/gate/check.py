@@ -10,8 +10,10 @@ from percept_cli.gate.rules import Rules
 from percept_cli.gate.thresholds import judged
 from percept_cli.inputs.pairs import Pair
 from percept_cli.results import Region, Result, Summary, Thresholds, Verdict
+from percept_cli.scoring.memory import Memory
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.score import Scored, Scorer
+from percept_cli.scoring.score import Scorer
+from percept_cli.scoring.scored import Scored
 
 PASSES = ("identical", "passed")
 
@@ -20,11 +22,18 @@ class Check:
     """Compares candidates with their baselines under the rules of each image."""
 
     def __init__(
-        self, rules: Rules, *, allow_new: bool = False, workers: int | None = None
+        self,
+        rules: Rules,
+        *,
+        allow_new: bool = False,
+        workers: int | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._rules = rules
         self._allow_new = allow_new
-        self.scorer = Scorer(rules.recipe_of_others.options, self._options_of, workers=workers)
+        self.scorer = Scorer(
+            rules.recipe_of_others.options, self._options_of, workers=workers, memory=memory
+        )
 
     def results(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Scored]]:
         """Each image's judged result, in order; variants of one baseline have equal names."""

@@ -39,7 +39,7 @@ class CsvWriter:
         rows = csv.DictWriter(self._line, [*header, *self._extra], lineterminator="\r\n")
         names = {name: name for name in rows.fieldnames}
         rows.writerow(_without_formulas(names) if self._safe else names)
-        self._flush()
+        self._put()
         return rows
 
     def write(self, result: Result) -> None:
@@ -50,11 +50,10 @@ class CsvWriter:
         rest = {name: value for name, value in result.extra.items() if name not in own}
         cells |= own | {"extra": json.dumps(rest) if rest else None}
         self._rows.writerow(_without_formulas(cells) if self._safe else cells)
-        self._flush()
+        self._put()
 
-    def _flush(self) -> None:
+    def _put(self) -> None:
         self._stream.write(self._line.getvalue().removesuffix("\r\n") + "\n")
-        self._stream.flush()
         self._line.seek(0)
         self._line.truncate()
 

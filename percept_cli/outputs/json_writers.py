@@ -30,7 +30,6 @@ class JsonLinesWriter:
 
     def _line(self, document: dict[str, Any]) -> None:
         self._stream.write(_text(document) + "\n")
-        self._stream.flush()
 
 
 class JsonWriter:
@@ -54,7 +53,6 @@ class JsonWriter:
             f'"pairs": [\n{pairs}\n],\n'
             f'"summary": {_text(summary.document())}}}\n'
         )
-        self._stream.flush()
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
@@ -47,6 +47,11 @@ class View:
     canvas: Pixels | None = None
     """Of aligned images all of both, the candidate where both are, on the background."""
 
+    @property
+    def shown(self) -> Pixels:
+        """What its map lies over."""
+        return self.candidate if self.canvas is None else self.canvas
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -84,10 +89,41 @@ def undecoded(size: tuple[int, int]) -> int:
     return math.prod(size) // 8
 
 
-def load_equal(reference: Path, candidate: Path, options: Options) -> Loaded | None:
-    """Read two files that hold the same bytes; None if they do not, PerceptError as `load`."""
-    most = options.max_bytes
-    return _equal(_File.of(reference, most), _File.of(candidate, most), options)
+@dataclass
+class Contents:
+    """What two sources hold, not decoded yet: the bytes of those that are files."""
+
+    reference: _File | Source | None
+    candidate: _File | Source | None
+
+    @classmethod
+    def of(cls, reference: Source, candidate: Source, options: Options) -> Contents:
+        """Read them; PerceptError names the one that cannot be read."""
+        left, right = (_File.of(source, options.max_bytes) for source in (reference, candidate))
+        return cls(left or reference, right or candidate)
+
+    @property
+    def sha256(self) -> tuple[str | None, str | None]:
+        """Hashes of those that are files."""
+        left, right = (
+            source.sha256 if isinstance(source, _File) else None
+            for source in (self.reference, self.candidate)
+        )
+        return left, right
+
+
+def load_equal(contents: Contents, options: Options) -> Loaded | None:
+    """Two files that hold the same bytes; None if they do not, PerceptError as `load`."""
+    left, right = contents.reference, contents.candidate
+    # Whether there is such a frame, only decoding tells.
+    if options.frame or not (isinstance(left, _File) and isinstance(right, _File)):
+        return None
+    if left.content != right.content:
+        return None
+    stored = files.size_of(right.content, right.name, options.max_pixels)
+    size = _evaluated(stored, stored, right.name, options)
+    _ignoring(right.name, check_regions, options.ignore, size, options.max_pixels)
+    return Loaded((Frame(1, size, identical=True),), held=undecoded(stored))
 
 
 class Known:
@@ -106,21 +142,19 @@ class Known:
             return self._picture
 
 
-def load(
-    reference: Source, candidate: Source, options: Options, known: Known | None = None
-) -> Loaded:
-    """Read two images; PerceptError names the one that cannot be used and says why.
+def load(contents: Contents, options: Options, known: Known | None = None) -> Loaded:
+    """Decode two images; PerceptError names the one that cannot be used and says why.
 
     A still reference is taken from what is `known`.
     """
-    left, right = (_File.of(source, options.max_bytes) for source in (reference, candidate))
-    if equal := _equal(left, right, options):
+    if equal := load_equal(contents, options):
         return equal
-    name = right.name if right else "candidate"
-    sha256 = left.sha256 if left else None, right.sha256 if right else None
-    before = _Images(left or reference, "reference", options, known)
-    after = _Images(right or candidate, "candidate", options)
-    left = right = None  # Their bytes are needed no longer than the images.
+    left, right = contents.reference, contents.candidate
+    name, sha256 = right.name if isinstance(right, _File) else "candidate", contents.sha256
+    before = _Images(left, "reference", options, known)
+    after = _Images(right, "candidate", options)
+    # Their bytes are needed no longer than the images.
+    left = right = contents.reference = contents.candidate = None
     held = max(math.prod(images.size) for images in (before, after))
     numbers = _numbers(before.count, after.count, name, options.frame)
     if len(numbers) > 1:  # Of animations, which are drawn alike, none has grown.
@@ -323,16 +357,6 @@ def _view(
     return View(before.pixels, after.pixels, changed, background) if changed.any() else None
 
 
-def _equal(left: _File | None, right: _File | None, options: Options) -> Loaded | None:
-    # Whether there is such a frame, only decoding tells.
-    if options.frame or not (left and right and left.content == right.content):
-        return None
-    stored = files.size_of(right.content, right.name, options.max_pixels)
-    size = _evaluated(stored, stored, right.name, options)
-    _ignoring(right.name, check_regions, options.ignore, size, options.max_pixels)
-    return Loaded((Frame(1, size, identical=True),), held=undecoded(stored))
-
-
 def _ignoring(name: str, act: Callable[..., T], *arguments: Any) -> T:
     """What comes of it; an error names the image."""
     try:
@@ -354,7 +378,7 @@ class _File:
     name: str
     content: bytes
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
@@ -370,7 +394,7 @@ class _Images:
     """The frames of one image, each decoded when it is taken."""
 
     def __init__(
-        self, source: Source | _File, role: str, options: Options, known: Known | None = None
+        self, source: Source | _File | None, role: str, options: Options, known: Known | None = None
     ) -> None:
         self._name, self._most = role, options.max_pixels
         self._known, self._content = known, b""

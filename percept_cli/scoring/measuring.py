@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from percept_cli.network.workers import Workers
-    from percept_cli.scoring.score import Scored
+    from percept_cli.scoring.scored import Scored
 
 T = TypeVar("T")
 P = TypeVar("P")

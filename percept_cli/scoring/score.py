@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import replace
+from functools import partial
 from heapq import nlargest
 from pathlib import Path
 from time import perf_counter
@@ -17,17 +16,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
-from percept_cli.results import SCORING_VERSION, FrameResult, Region, Result, Settings, Status
+from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings
 from percept_cli.scoring.jnd import jnd_of
-from percept_cli.scoring.load import Frame, Known, Loaded, View, load, load_equal, undecoded
+from percept_cli.scoring.load import (
+    Contents,
+    Frame,
+    Known,
+    Loaded,
+    View,
+    load,
+    load_equal,
+    undecoded,
+)
 from percept_cli.scoring.measuring import AHEAD_PIXELS, Measuring, done
+from percept_cli.scoring.memory import Facts, Memory, Place, version_of
 from percept_cli.scoring.options import Options
+from percept_cli.scoring.scored import Scored
 
 if TYPE_CHECKING:
-    from percept_cli.canvas import Box, Canvas
     from percept_cli.inputs.images import Pixels
     from percept_cli.scoring.alignment import Alignment
-    from percept_cli.scoring.cells import Grid
     from percept_cli.scoring.load import Source
     from percept_cli.scoring.meter import Measurement, Meter
 
@@ -44,54 +52,6 @@ QUICK = 5e-4
 """Seconds to read a pair below which two threads take longer than one: they share Python."""
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A pair's result, with what a picture of it needs; those are None unless it was compared."""
-
-    result: Result
-    options: Options
-    map: Grid | None = None
-    candidate: Pixels | None = None
-    """What the map lies over; of aligned images the canvas of both."""
-    canvas: Canvas | None = None
-    """Where aligned images lie."""
-    shapes_differ: bool = False
-    """Whether the error is that sizes or numbers of frames differ."""
-    frames: tuple[Scored, ...] = ()
-    """Of several frames the worst that differ, as `result.frames` has them."""
-
-    def regions(self, level: float | None = None) -> tuple[Region, ...]:
-        """Regions around cells of at least that level, else of a share of the peak."""
-        from percept_cli.scoring.places import regions_of
-
-        layer, size = self.options.cell_layer, self.evaluated
-        assert self.map is not None and layer is not None
-        found = regions_of(self.map, layer.stride, size, level)
-        return tuple(self._in_candidate(region) for region in found) if self.canvas else found
-
-    @property
-    def evaluated(self) -> tuple[int, int]:
-        """Width and height of what the map is of."""
-        if self.canvas:
-            return self.options.evaluated_size(self.canvas.shared_size, self.canvas.shared_size)
-        return self.result.width or 0, self.result.height or 0
-
-    def _in_candidate(self, region: Region) -> Region:
-        box = region.x, region.y, region.width, region.height
-        return Region(*self.in_candidate(box), region.peak)
-
-    def in_candidate(self, box: Box) -> Box:
-        """Where in the candidate a rectangle of what was evaluated is."""
-        if not self.canvas:
-            return box
-        (x, y, width, height), shared = box, self.canvas.shared_size
-        across, down = (n / m for n, m in zip(shared, self.evaluated, strict=True))
-        left, top = min(int(x * across), shared[0] - 1), min(int(y * down), shared[1] - 1)
-        right = min(math.ceil((x + width) * across), shared[0])
-        bottom = min(math.ceil((y + height) * down), shared[1])
-        return self.canvas.in_candidate((left, top, max(right - left, 1), max(bottom - top, 1)))
-
-
 class _Begun(NamedTuple):
     """A result without its distances, and the images that they are to be measured on."""
 
@@ -106,6 +66,10 @@ class _Begun(NamedTuple):
     shapes_differ: bool = False
     alignment: Alignment | None = None
     canvas: Pixels | None = None
+    place: Place | None = None
+    """Where the outcome is to be kept; None if it is not."""
+    scored: Scored | None = None
+    """The outcome, where it is known already."""
 
 
 class _Here:
@@ -122,7 +86,8 @@ class _Here:
         start = perf_counter()
         outcome = work()
         self._times += 1
-        self._seconds += perf_counter() - start
+        # The first may have something to open.
+        self._seconds += min(perf_counter() - start, 10 * QUICK)
         return outcome
 
 
@@ -149,7 +114,8 @@ class Scorer:
 
     `options_of` gives the options of pairs that have their own. `one_reference` says that all pairs
     have the same reference, which then is computed once. `workers` is how many threads compute on
-    the CPU; by default as many as there are cores for this process.
+    the CPU; by default as many as there are cores for this process. What the `memory` knows is not
+    measured again.
     """
 
     def __init__(
@@ -159,6 +125,7 @@ class Scorer:
         *,
         one_reference: bool = False,
         workers: int | None = None,
+        memory: Memory | None = None,
     ) -> None:
         if workers is not None and workers < 1:
             raise PerceptError(f"--workers {workers}: give 1 or more")
@@ -169,6 +136,8 @@ class Scorer:
         self._one_reference = one_reference
         self._reference = Known() if one_reference else None
         self._meters: dict[int, Meter] = {}
+        self._memory = memory or Memory(None)
+        self._facts: dict[int, Facts] = {}
 
     def score(self, pairs: Iterable[P], ahead: int = AHEAD) -> Iterator[tuple[P, Scored]]:
         """Score pairs in their order; with `ahead=0` each before the next pair is asked for.
@@ -183,7 +152,7 @@ class Scorer:
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             for pair in pairs:
-                begun = here.quickly(partial(self._unchanged, pair))
+                begun = here.quickly(partial(self._without_work, pair))
                 future = done(begun) if begun else self._submitted(pool, pair)
                 decoding.append((pair, future))
                 while len(decoding) > limit:
@@ -198,6 +167,7 @@ class Scorer:
         finally:
             pool.shutdown(cancel_futures=True)
             measuring.give_up()
+            self._memory.close()
 
     def _submitted(self, pool: ThreadPoolExecutor, pair: AnyPair) -> Future[_Begun]:
         try:
@@ -237,7 +207,8 @@ class Scorer:
     def compare(self, reference: Source, candidate: Source) -> Scored:
         """Score two images; PerceptError if they cannot be compared."""
         result = Result(_name(reference), _name(candidate), "compared")
-        begun = self._loaded(reference, candidate, result, self.options)
+        contents = Contents.of(reference, candidate, self.options)
+        begun = self._loaded(contents, result, self.options)
         (scored,) = self._finish([begun], self.options)
         if scored.result.error:
             raise PerceptError(scored.result.error)
@@ -245,12 +216,12 @@ class Scorer:
 
     def settings(self) -> Settings:
         """The options, with what was found out about weights and device if the network ran."""
-        options, meters = self.options, list(self._meters.values())
-        own = self._meters.get(id(options))
+        options, facts = self.options, next(iter(list(self._facts.values())), None)
+        own = self._facts.get(id(options))
         return Settings(
             preset=options.preset,
             weights=options.weights,
-            weights_sha256=meters[0].weights.sha256 if meters else None,
+            weights_sha256=facts.weights_sha256 if facts else None,
             layers=options.layers,
             layer_weights=options.layer_weights,
             distance=options.distance,
@@ -268,20 +239,20 @@ class Scorer:
             max_pixels=options.max_pixels,
             max_bytes=options.max_bytes,
             precision=options.precision,
-            device=str(meters[0].device) if meters else None,
+            device=facts.device if facts else None,
             ignore=options.ignore,
-            percept_version=_version("percept-cli"),
+            percept_version=version_of("percept-cli"),
             scoring_version=SCORING_VERSION,
-            torch_version=_version("torch"),
+            torch_version=version_of("torch"),
         )
 
     def _meter(self, options: Options) -> Meter:
         if id(options) not in self._meters:
             from percept_cli.scoring.meter import Meter
 
-            self._meters[id(options)] = Meter(
-                options, one_reference=self._one_reference, workers=self._workers
-            )
+            meter = Meter(options, one_reference=self._one_reference, workers=self._workers)
+            facts = Facts(meter.weights.sha256, str(meter.device), meter.scale)
+            self._meters[id(options)], self._facts[id(options)] = meter, facts
         return self._meters[id(options)]
 
     def _begin(self, pair: AnyPair) -> _Begun:
@@ -298,7 +269,11 @@ class Scorer:
             return self._new(Path(pair.candidate), result, options)
         shapes_differ = False
         try:
-            return self._loaded(pair.reference, pair.candidate, result, options)
+            contents = Contents.of(pair.reference, pair.candidate, options)
+            begun = self._remembered(contents, result, options)
+            if begun.scored and self._memory.keeps == "pictures":
+                begun = begun._replace(scored=_with_picture(begun.scored, contents))
+            return begun if begun.scored else self._loaded(contents, result, options, begun.place)
         except PerceptError as error:
             reason, shapes_differ = str(error), isinstance(error, ShapesDiffer)
         except MemoryError:
@@ -314,17 +289,35 @@ class Scorer:
             )
         return _Begun(failed, options, shapes_differ=shapes_differ)
 
-    def _unchanged(self, pair: AnyPair) -> _Begun | None:
-        """The result of equal files; None if these are not, or something is wrong with them."""
+    def _without_work(self, pair: AnyPair) -> _Begun | None:
+        """The result of equal files, or a remembered one; None if there is work to do."""
         reference, candidate = pair.reference, pair.candidate
         if pair.error or not (isinstance(reference, Path) and isinstance(candidate, Path)):
             return None
-        options = self._options_of(pair)
+        options, result = self._options_of(pair), _result_of(pair)
         try:
-            loaded = load_equal(reference, candidate, options)
+            contents = Contents.of(reference, candidate, options)
+            if loaded := load_equal(contents, options):
+                return self._of(loaded, result, options)
+            if self._memory.keeps == "pictures":
+                return None
+            begun = self._remembered(contents, result, options)
         except (PerceptError, MemoryError, OSError):
             return None
-        return self._of(loaded, _result_of(pair), options) if loaded else None
+        return begun if begun.scored else None
+
+    def _remembered(self, contents: Contents, result: Result, options: Options) -> _Begun:
+        """The outcome, if it is known from an earlier run; else where it is to be kept."""
+        place = self._memory.place(options, *contents.sha256, len(result.notes))
+        begun = _Begun(result, options, place=place)
+        found = self._memory.find(place, result, options) if place else None
+        if not found:
+            return begun
+        scored, facts = found
+        if facts:
+            self._facts.setdefault(id(options), facts)
+        size = scored.result.width or 0, scored.result.height or 0
+        return begun._replace(result=scored.result, scored=scored, held=undecoded(size))
 
     def _new(self, path: Path, result: Result, options: Options) -> _Begun:
         result = replace(result, status="new")
@@ -337,33 +330,47 @@ class Scorer:
         return _Begun(replace(result, candidate_sha256=sha256), options, held=undecoded(size))
 
     def _loaded(
-        self, reference: Source, candidate: Source, result: Result, options: Options
+        self, contents: Contents, result: Result, options: Options, place: Place | None = None
     ) -> _Begun:
-        return self._of(load(reference, candidate, options, self._reference), result, options)
+        loaded = load(contents, options, self._reference)
+        return self._of(loaded, result, options)._replace(place=place)
 
     def _of(self, loaded: Loaded, result: Result, options: Options) -> _Begun:
-        reference, candidate = loaded.sha256
-        result = replace(result, reference_sha256=reference, candidate_sha256=candidate)
+        names = "reference_sha256", "candidate_sha256"
+        more: dict[str, Any] = dict(zip(names, loaded.sha256, strict=True))
         if loaded.count > 1:
+            result = replace(result, **more)
             return _Begun(result, options, frames=loaded.frames, held=loaded.held)
         (frame,) = loaded.frames
-        result = replace(result, frame=options.frame)
-        return self._of_frame(frame, result, options)._replace(held=loaded.held)
+        begun = self._of_frame(frame, result, options, more | {"frame": options.frame})
+        return begun._replace(held=loaded.held)
 
-    def _of_frame(self, frame: Frame, result: Result, options: Options) -> _Begun:
+    def _of_frame(
+        self, frame: Frame, result: Result, options: Options, more: dict[str, Any] | None = None
+    ) -> _Begun:
         width, height = frame.size
         notes = (*result.notes, *frame.notes)
-        result = replace(result, width=width, height=height, notes=notes)
+        more = (more or {}) | {"width": width, "height": height, "notes": notes}
         if frame.alignment:
-            result = replace(result, bands=frame.alignment.bands)
+            more["bands"] = frame.alignment.bands
         if not frame.views:
-            status: Status = "identical" if frame.identical else "compared"
-            result = _without_difference(result, status, options)
+            more |= _without_difference(options)
+            more["status"] = "identical" if frame.identical else "compared"
+        result = replace(result, **more)
         begun = _Begun(result, options, frame.views)
         return begun._replace(alignment=frame.alignment, canvas=frame.canvas)
 
     def _finish(self, group: Sequence[_Begun], options: Options) -> list[Scored]:
         """Measure what is to be measured, all of it together; frames one by one."""
+        outcomes = self._finish_anew(group, options)
+        for begun, scored in zip(group, outcomes, strict=True):
+            if begun.place and not begun.scored and not scored.result.error:
+                measured = begun.views or scored.frames
+                facts = self._facts.get(id(options)) if measured else None
+                self._memory.keep(begun.place, scored, facts)
+        return outcomes
+
+    def _finish_anew(self, group: Sequence[_Begun], options: Options) -> list[Scored]:
         if any(begun.frames for begun in group):
             (begun,) = group
             return [self._over_frames(begun)]
@@ -427,8 +434,7 @@ class Scorer:
             begun.result, total=measured.total, layers=measured.layers, background=view.background
         )
         canvas = begun.alignment.canvas if begun.alignment else None
-        shows = view.candidate if view.canvas is None else view.canvas
-        scored = Scored(result, begun.options, measured.map, shows, canvas)
+        scored = Scored(result, begun.options, measured.map, view.shown, canvas)
         if measured.map is not None:
             from percept_cli.scoring.places import peak_of
 
@@ -447,8 +453,23 @@ class Scorer:
         return replace(scored, result=result)
 
 
+def _with_picture(scored: Scored, contents: Contents) -> Scored:
+    """The same with what its map lies over, decoded from the files."""
+    result = scored.result
+    for frame in load(contents, scored.options).frames:
+        if result.frame in (None, frame.number):
+            view = next((v for v in frame.views if v.background == result.background), None)
+            shown = (
+                (view.candidate if view.canvas is None else view.canvas) if view else frame.canvas
+            )
+            return replace(scored, candidate=shown)
+    return scored
+
+
 def _unmeasured(begun: _Begun) -> Scored:
     """The result of what needed no network; where rows are missing there is a map of nothing."""
+    if begun.scored:
+        return begun.scored
     scored = Scored(begun.result, begun.options, shapes_differ=begun.shapes_differ)
     if not (begun.alignment and begun.options.has_map):
         return scored
@@ -463,11 +484,12 @@ def _pixels(result: Result) -> int:
     return (result.width or 0) * (result.height or 0)
 
 
-def _without_difference(result: Result, status: Status, options: Options) -> Result:
+def _without_difference(options: Options) -> dict[str, Any]:
+    """What is known of a result without the network."""
     layers = dict.fromkeys(options.layers, 0.0)
     least = 0.0 if options.has_map else None
-    result = replace(result, total=0.0, peak=least, floor=least, layers=layers)
-    return replace(result, status=status, jnd=jnd_of(0.0, least, options))
+    jnd = jnd_of(0.0, least, options)
+    return {"total": 0.0, "peak": least, "floor": least, "layers": layers, "jnd": jnd}
 
 
 def _size(scored: Scored) -> float:
@@ -499,10 +521,3 @@ def _hash_of(source: Source | None, options: Options) -> str | None:
 
 def _name(source: Source) -> str | None:
     return shown(Path(source)) if isinstance(source, str | os.PathLike) else None
-
-
-@cache
-def _version(package: str) -> str:
-    from importlib import metadata
-
-    return metadata.version(package)

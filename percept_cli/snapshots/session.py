@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from percept_cli.cli.reports import Reports
     from percept_cli.results import Settings
-    from percept_cli.scoring.score import Scored
+    from percept_cli.scoring.scored import Scored
 
 BASELINES = "baselines"
 """Folder beside the tests that holds their baselines."""

@@ -20,7 +20,8 @@ from percept_cli.errors import PerceptError
 from percept_cli.inputs.pairs import Pair
 from percept_cli.network.workers import StoppedError, Workers, available, share, workers_of
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.score import Scored, Scorer
+from percept_cli.scoring.score import Scorer
+from percept_cli.scoring.scored import Scored
 
 COUNTS = (1, 3)
 

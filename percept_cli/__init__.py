@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from percept_cli.batch import Pair, PairResult, Results, check, score, score_folders
     from percept_cli.errors import PerceptError
+    from percept_cli.metric import PerceptualDistance
     from percept_cli.network.loss import PerceptualLoss, StyleLoss, total_variation
     from percept_cli.scoring.load import Source
 
 LOSSES = ("PerceptualLoss", "StyleLoss", "total_variation")
 """What torch is imported for, when it is asked for."""
+
+METRIC = "PerceptualDistance"
+"""What torchmetrics is imported for, when it is asked for."""
 
 BATCH = ("Pair", "PairResult", "Results", "check", "score", "score_folders")
 """What is imported when it is asked for."""
@@ -21,6 +25,7 @@ __all__ = [
     "Pair",
     "PairResult",
     "PerceptError",
+    "PerceptualDistance",
     "PerceptualLoss",
     "Results",
     "StyleLoss",
@@ -54,6 +59,7 @@ def compare(
     background: str = "white,black",
     frame: int | None = None,
     ignore: Sequence[str] = (),
+    also: Sequence[str] | str = (),
     precision: str = "fp32",
     device: str = "auto",
     max_pixels: int = 200_000_000,
@@ -91,6 +97,7 @@ def compare(
         background=background,
         frame=frame,
         ignore=ignore,
+        also=also,
         precision=precision,
         device=device,
         max_pixels=max_pixels,
@@ -113,6 +120,10 @@ def __getattr__(name: str) -> Any:
         from percept_cli.network import loss
 
         return getattr(loss, name)
+    if name == METRIC:
+        from percept_cli import metric
+
+        return metric.PerceptualDistance
     if name in BATCH:
         from percept_cli import batch
 

@@ -309,8 +309,9 @@ def _row(result: Result) -> dict[str, Any]:
     """A result as columns; what has parts stays as JSON has it."""
     document: dict[str, Any] = result.document()
     layers, extra = document.pop("layers"), document.pop("extra")
+    also = document.pop("also")
     jnd = cast("dict[str, Any] | None", document.pop("jnd")) or {}
     document["jnd"] = jnd.get("value")
     document["jnd_words"] = jnd.get("words")
     own = {name: value for name, value in extra.items() if name not in document}
-    return {**document, **layers, **own}
+    return {**document, **layers, **also, **own}

@@ -164,6 +164,8 @@ class Result:
     candidate_sha256: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What a manifest, or the caller, says of the pair besides its images."""
+    also: Mapping[str, float | None] = field(default_factory=dict)
+    """Other measures that were asked for; None where one is infinite, or the images too small."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Result:
@@ -220,6 +222,7 @@ class Result:
             "reference_sha256": self.reference_sha256,
             "candidate_sha256": self.candidate_sha256,
             "extra": dict(self.extra),
+            "also": dict(self.also),
         }
 
 
@@ -274,6 +277,8 @@ class Settings:
     scoring_version: int
     """Figures of two scoring versions are not to be compared."""
     torch_version: str
+    also: tuple[str, ...] = ()
+    """Other measures that were taken besides."""
     references: str | None = None
     """File or folder of the references, as the user named it; None for a manifest."""
     candidates: str | None = None
@@ -295,6 +300,7 @@ class Settings:
             **vars(self),
             "layers": list(self.layers),
             "ignore": list(self.ignore),
+            "also": list(self.also),
             "layer_weights": dict(self.layer_weights),
             "scale": dict(self.scale) if self.scale is not None else None,
             "shard": vars(self.shard) if self.shard else None,

@@ -24,6 +24,7 @@ from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.results import Settings
+from percept_cli.scoring.also import measures_named
 from percept_cli.scoring.cache import MOST_MIB
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS
 
@@ -64,6 +65,7 @@ def check(
     cache_size: shared.CacheSize = MOST_MIB,
     precision: shared.Precision = "fp32",
     device: shared.Device = "auto",
+    also: shared.Also = "",
     json: shared.Json = None,
     junit: shared.JUnit = None,
     heatmap: shared.Heatmap = None,
@@ -160,6 +162,7 @@ def rules_of(context: typer.Context) -> Rules:
     weights = shared.layer_weights(params["layer_weight"], params["layers"], context)
     base["layer-weight"] = weights
     base["ignore"] = tuple(params["ignore"])
+    base["also"] = measures_named(params["also"])
     fixed = {key for key in base if shared.is_set(context, key.replace("-", "_"))}
     if base["jnd"] is not None and shared.is_default(context, "preset"):
         base |= {key: value for key, value in by_jnd(base).items() if key not in fixed}

@@ -23,6 +23,7 @@ from percept_cli.inputs.pairs import Pair
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.formats import format_for
 from percept_cli.results import Settings
+from percept_cli.scoring.also import measures_named
 from percept_cli.scoring.cache import MOST_MIB
 from percept_cli.scoring.memory import Keeps
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS, Options
@@ -62,6 +63,7 @@ def compare(
     cache_size: shared.CacheSize = MOST_MIB,
     precision: shared.Precision = "fp32",
     device: shared.Device = "auto",
+    also: shared.Also = "",
     form: shared.Format = None,
     output: shared.Output = None,
     sort: shared.Sort = None,
@@ -106,6 +108,7 @@ def compare(
         ignore=tuple(ignore),
         precision=precision,
         device=device,
+        also=measures_named(also),
         max_pixels=max_pixels,
         max_bytes=max_bytes,
     )

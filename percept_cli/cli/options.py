@@ -237,6 +237,16 @@ Device = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+Also = Annotated[
+    str,
+    typer.Option(
+        envvar="PERCEPT_ALSO",
+        metavar="MEASURES",
+        help="Other measures besides, separated by commas: psnr, ssim, ms-ssim, mae.",
+        rich_help_panel=MEASURE,
+        show_default="none",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -502,8 +512,9 @@ def configured_defaults(context: typer.Context) -> dict[str, dict[str, Any]]:
     values = {key.replace("-", "_"): value for key, value in configuration.items()}
     if file and values.get("weights") not in (None, "bundled", "torchvision"):
         values["weights"] = str(file.parent / str(values["weights"]))
-    if isinstance(values.get("layers"), list):
-        values["layers"] = ",".join(map(str, values["layers"]))
+    for name in ("layers", "also"):
+        if isinstance(values.get(name), list):
+            values[name] = ",".join(map(str, values[name]))
     for name in ("layer_weight", "layer_threshold"):
         if isinstance(values.get(name), dict):
             values[name] = [f"{key}={value}" for key, value in values[name].items()]

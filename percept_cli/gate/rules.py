@@ -27,7 +27,7 @@ MEASURED = (
     *("layers", "layer-weight", "distance", "raw"),
     *("shrink", "blur", "tolerance", "floor", "colour"),
 )
-SHARED = ("weights", "resize", "max-pixels", "max-bytes", "precision", "device")
+SHARED = ("weights", "resize", "max-pixels", "max-bytes", "precision", "device", "also")
 """Settings that no single image has of its own."""
 CHOICES = ("preset", *MEASURED, "align", "size-tolerance", "background", "frame", "ignore")
 KEYS = (*CHOICES, *THRESHOLDS)

@@ -43,6 +43,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "workers": ((int,), "a whole number"),
     "precision": (TEXT, "a name"),
     "device": (TEXT, "a name"),
+    "also": ((list, str), 'a list such as ["psnr", "ssim"]'),
     "peak-threshold": ((*NUMBER, str), "a number or a name"),
     "jnd": (NUMBER, "a number"),
     "threshold": (NUMBER, "a number"),

@@ -103,7 +103,7 @@ class _Loss(nn.Module):
         self.scale = applied(loaded, self.distance, names, raw)
         self._seen: set[tuple[str, torch.device]] = set()
 
-    def _total(self, distances: Mapping[str, Tensor]) -> Tensor:
+    def total(self, distances: Mapping[str, Tensor]) -> Tensor:
         """The weighted mean over layers, reduced over the images."""
         terms = [self.layer_weights[name] * distance for name, distance in distances.items()]
         total = torch.stack(terms).sum(0) / sum(self.layer_weights.values())
@@ -228,7 +228,7 @@ class PerceptualLoss(_Loss):
 
         What it takes and raises is what `layer_distances` does.
         """
-        return self._total(self.layer_distances(input, target, mask))
+        return self.total(self.layer_distances(input, target, mask))
 
     def layer_distances(
         self, input: Tensor, target: Tensor | Prepared, mask: Tensor | None = None
@@ -321,7 +321,7 @@ class StyleLoss(_Loss):
 
     def forward(self, input: Tensor, style: Tensor | Style) -> Tensor:
         """The total distance, >= 0: a scalar, or a value for each image with `reduction="none"`."""
-        return self._total(self.layer_distances(input, style))
+        return self.total(self.layer_distances(input, style))
 
     def layer_distances(self, input: Tensor, style: Tensor | Style) -> dict[str, Tensor]:
         """Each layer's distance for each image, with its graph: name → N values, >= 0.

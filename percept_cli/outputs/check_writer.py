@@ -86,6 +86,8 @@ def _details(result: Result) -> Iterable[str]:
         yield f"peak of  {parts_of(result)}"
     layers = sorted(result.layers.items(), key=lambda item: -item[1])
     yield "layers  " + ", ".join(f"{name} {figure(value)}" for name, value in layers)
+    if result.also:
+        yield "also  " + ", ".join(f"{name} {figure(value)}" for name, value in result.also.items())
     yield from places_of(result, SHOWN_REGIONS)
     yield f"baseline {one_line(result.reference or '')}"
     if result.heatmap_file:

@@ -97,6 +97,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "floor": result.floor,
         **{f"jnd{end}": getattr(result.jnd, name, None) for end, name in JND},
         **{name: result.layers.get(name) for name in settings.layers},
+        **{name: result.also.get(name) for name in settings.also},
         "regions": "; ".join(
             f"{r.x},{r.y},{r.width},{r.height}={r.peak!r}" for r in result.regions
         ),
@@ -143,6 +144,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "precision": settings.precision,
         "device": settings.device if used else None,
         "ignore": "; ".join(settings.ignore),
+        "also": ",".join(settings.also),
         "percept_version": settings.percept_version,
         "scoring_version": settings.scoring_version,
         "torch_version": settings.torch_version,

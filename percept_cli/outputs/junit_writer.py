@@ -70,7 +70,8 @@ def _details(result: Result) -> str:
         lines += [f"floor: {figure(result.floor)}"]
         if result.jnd:
             lines += [f"jnd: {jnd_words(result.jnd)}"]
-        lines += [f"{name}: {figure(value)}" for name, value in result.layers.items()]
+        numbers = [*result.layers.items(), *result.also.items()]
+        lines += [f"{name}: {figure(value)}" for name, value in numbers]
     if thresholds := result.thresholds:
         limits = {**vars(thresholds), **thresholds.layers}
         del limits["layers"]

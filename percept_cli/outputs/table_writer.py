@@ -75,7 +75,7 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
     folder = _common_folder(result.name for result in results)
     if not any(result.total or result.bands or result.jnd for result in results):
         return _list(results, folder)
-    details = ("at", *layers, "size") if layers else ("worst layer",)
+    details = ("at", *layers, *settings.also, "size") if layers else ("worst layer", *settings.also)
     jnd = ("jnd",) if any(result.jnd for result in results) else ()
     numbers = ("total", "peak", *jnd, *details)
     has_notes = any(notes_of(result) or result.error for result in results)
@@ -90,7 +90,11 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
             words = f"{result.jnd.value:.2f} {result.jnd.words}" if result.jnd else ""
             cells += [words] * len(jnd)
             size = f"{result.width}x{result.height}"
-            cells += [_place(result), *_layer_cells(result), size] if layers else [_worst(result)]
+            also = [figure(result.also.get(name)) for name in settings.also]
+            if layers:
+                cells += [_place(result), *_layer_cells(result), *also, size]
+            else:
+                cells += [_worst(result), *also]
         if has_notes:
             cells.append(Text(one_line(result.error or "; ".join(notes_of(result))), style="dim"))
         table.add_row(*cells)
@@ -153,6 +157,8 @@ def _block(result: Result, settings: Settings) -> Group:
     if result.jnd:
         words = jnd_words(result.jnd).partition(" ")
         table.add_row("jnd", words[0], "", "", words[2])
+    for name, value in result.also.items():
+        table.add_row(name, figure(value))
     if settings.floor:
         table.add_row("floor", figure(result.floor), "", "", "subtracted from the map")
     regions = [Text(place) for place in places_of(result, SHOWN_REGIONS)]

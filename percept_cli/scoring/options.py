@@ -17,6 +17,7 @@ from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import Layer
 from percept_cli.network.weights import check_available
 from percept_cli.results import Axis
+from percept_cli.scoring.also import measures_named
 from percept_cli.scoring.presets import preset_named
 
 PRECISIONS = ("fp32", "bf16")
@@ -76,6 +77,8 @@ class Options:
     max_bytes: int = MAX_BYTES
     ignore: tuple[str, ...] = ()
     """Regions that do not count: `x,y,width,height` in pixels, or the path of a mask image."""
+    also: tuple[str, ...] = ()
+    """Other measures that are taken besides: psnr, ssim, ms-ssim, mae."""
 
     @classmethod
     def of(cls, preset: str, **chosen: Any) -> Options:
@@ -91,6 +94,7 @@ class Options:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", layers.chosen(self.layers))
+        object.__setattr__(self, "also", measures_named(self.also))
         distance_named(self.distance)
         weights = layers.weighted(self.layers, self.layer_weights)
         object.__setattr__(self, "layer_weights", weights)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings
+from percept_cli.scoring.also import measured as measured_also
+from percept_cli.scoring.also import of_equal
 from percept_cli.scoring.jnd import jnd_of
 from percept_cli.scoring.load import (
     Contents,
@@ -244,6 +246,7 @@ class Scorer:
             percept_version=version_of("percept-cli"),
             scoring_version=SCORING_VERSION,
             torch_version=version_of("torch"),
+            also=options.also,
         )
 
     def _meter(self, options: Options) -> Meter:
@@ -354,7 +357,7 @@ class Scorer:
         if frame.alignment:
             more["bands"] = frame.alignment.bands
         if not frame.views:
-            more |= _without_difference(options)
+            more |= _without_difference(options, frame.size)
             more["status"] = "identical" if frame.identical else "compared"
         result = replace(result, **more)
         begun = _Begun(result, options, frame.views)
@@ -433,6 +436,8 @@ class Scorer:
         result = replace(
             begun.result, total=measured.total, layers=measured.layers, background=view.background
         )
+        if also := begun.options.also:
+            result = replace(result, also=measured_also(also, view.reference, view.candidate))
         canvas = begun.alignment.canvas if begun.alignment else None
         scored = Scored(result, begun.options, measured.map, view.shown, canvas)
         if measured.map is not None:
@@ -484,12 +489,16 @@ def _pixels(result: Result) -> int:
     return (result.width or 0) * (result.height or 0)
 
 
-def _without_difference(options: Options) -> dict[str, Any]:
+def _without_difference(options: Options, size: tuple[int, int]) -> dict[str, Any]:
     """What is known of a result without the network."""
     layers = dict.fromkeys(options.layers, 0.0)
     least = 0.0 if options.has_map else None
     jnd = jnd_of(0.0, least, options)
-    return {"total": 0.0, "peak": least, "floor": least, "layers": layers, "jnd": jnd}
+    also = of_equal(options.also, size)
+    return {
+        **{"total": 0.0, "peak": least, "floor": least},
+        **{"layers": layers, "jnd": jnd, "also": also},
+    }
 
 
 def _size(scored: Scored) -> float:

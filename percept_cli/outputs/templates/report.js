@@ -680,6 +680,7 @@ function drawDetails(pair) {
     ["background", pair.background],
     ["jnd", pair.visibility],
     ["floor", pair.floor ? pair.floor.toFixed(4) : null],
+    ...Object.entries(pair.also).map(([name, value]) => [name, value === null ? null : figure(value)]),
     ...pair.notes.map((note) => ["note", note]),
     ...overrides.map((text) => ["own setting", text]),
     ...Object.entries(pair.extra).map(([name, value]) => [name, value === null ? null : String(value)]),

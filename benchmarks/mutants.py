@@ -32,8 +32,21 @@ from measuring import ROOT, machine, table
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- mutants: benchmarks/mutants.py -->", "<!-- end -->"
 PACKAGES = ("network", "scoring", "gate")
-TESTS = [f"tests/{package}" for package in PACKAGES]
+TESTS = [*(f"tests/{package}" for package in PACKAGES), "tests/cli", "tests/test_batch.py"]
 COUNT, SECONDS = 150, 40.0
+CONTEXTS = """\
+[run]
+source = percept_cli
+parallel = true
+data_file = {folder}/.coverage
+context = ${{PYTEST_CURRENT_TEST-}}
+"""
+PLUGIN = """\
+import coverage
+
+def pytest_runtest_logstart(nodeid):
+    coverage.Coverage.current().switch_context(nodeid)
+"""
 Times = dict[str, float]
 """Test → seconds."""
 
@@ -70,24 +83,27 @@ def main() -> None:
 
 
 def measured() -> tuple[Times, dict[tuple[str, int], set[str]]]:
-    """How long each test function takes, and which of them run each line."""
-    Path("contexts.ini").write_text(
-        "[run]\nsource = percept_cli\ndynamic_context = test_function\n"
+    """How long each test function takes, and which of them run each line, in whatever process."""
+    Path("contexts.ini").write_text(CONTEXTS.format(folder=Path.cwd()))
+    Path("contexts.py").write_text(PLUGIN)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "contexts", *TESTS]
+    environment = os.environ | {"COVERAGE_PROCESS_START": str(Path("contexts.ini").resolve())}
+    subprocess.run([*command, "--junitxml=times.xml"], check=True, env=environment)
+    subprocess.run(
+        [sys.executable, "-m", "coverage", "combine", "-q", "--rcfile=contexts.ini"], check=True
     )
-    command = ["coverage", "run", "--rcfile=contexts.ini", "-m", "pytest", "-q", *TESTS]
-    subprocess.run([sys.executable, "-m", *command, "--junitxml=times.xml"], check=True)
     times: Times = defaultdict(float)
     for case in ElementTree.parse("times.xml").iter("testcase"):
         path = case.attrib["classname"].replace(".", "/") + ".py"
         times[f"{path}::{case.attrib['name'].partition('[')[0]}"] += float(case.attrib["time"])
-    named = {test.replace("/", ".").replace(".py::", "."): test for test in times}
     data = coverage.CoverageData()
     data.read()
     of_line: dict[tuple[str, int], set[str]] = defaultdict(set)
     for file in data.measured_files():
         for line, contexts in data.contexts_by_lineno(file).items():
-            tests = {t for c in contexts for name, t in named.items() if c and name.endswith(c)}
-            of_line[str(Path(file).resolve().relative_to(Path.cwd())), line] = tests
+            tests = {context.split(" (")[0].partition("[")[0] for context in contexts}
+            place = str(Path(file).resolve().relative_to(Path.cwd())), line
+            of_line[place] = {test for test in tests if test in times}
     return times, of_line
 
 

@@ -246,3 +246,99 @@ def test_the_network_sees_nothing_where_too_little_corresponds() -> None:
 def test_what_means_nothing_is_refused(percept: Run, flags: tuple[str, ...], said: str) -> None:
     done = percept("check", "a.png", "b.png", *flags)
     assert done.returncode == 2 and said in done.stderr
+
+
+def rows_of(text: str) -> Pixels:
+    """An image of a row for each letter, equal for equal letters."""
+    random = np.random.default_rng(0)
+    looks = {letter: random.integers(0, 256, (24, 3), np.uint8) for letter in map(chr, range(128))}
+    return np.stack([looks[letter] for letter in text])
+
+
+def told(before: str, after: str) -> list[tuple[str, str]]:
+    """Each band's kind, and its rows: those of the image that has them."""
+    bands = aligned(rows_of(before), rows_of(after), "rows").bands
+    return sorted(
+        (
+            band.kind,
+            after[slice(*band.candidate)]
+            if band.kind == "inserted"
+            else before[slice(*band.reference)],
+        )
+        for band in bands
+    )
+
+
+ABC = "abcdefghijklmnopqrstuvwxyz"
+LONG = ABC + ABC.upper() + "0123456789"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (ABC, "XYZ" + ABC, [("inserted", "XYZ")]),
+        (ABC, ABC + "XYZ", [("inserted", "XYZ")]),
+        ("XYZ" + ABC, ABC, [("removed", "XYZ")]),
+        (ABC + "XYZ", ABC, [("removed", "XYZ")]),
+        (ABC, "X" + ABC, [("inserted", "X")]),
+        ("X" + ABC, ABC, [("removed", "X")]),
+        (ABC, "aX" + ABC[1:], [("inserted", "X")]),
+        (LONG, LONG[:9] + "+-*/" + LONG[9:40] + "#=" + LONG[40:], None),
+        (LONG, LONG[:9] + LONG[13:40] + "#=" + LONG[40:], None),
+        (LONG, LONG[30:] + LONG[:30], None),
+        (LONG, LONG[12:] + LONG[:12], [("moved", LONG[:12])]),
+        (LONG, LONG[:10] + LONG[22:50] + LONG[10:22] + LONG[50:], [("moved", LONG[10:22])]),
+        (LONG, LONG[:10] + LONG[38:50] + LONG[10:38] + LONG[50:], [("moved", LONG[38:50])]),
+        (LONG, LONG[50:] + LONG[:50], [("moved", LONG[50:])]),
+        # A gap between equal rows is somewhere among them.
+        ("aaaa" + ABC, "aaaaaaaa" + ABC, [("inserted", "aaaa")]),
+        (LONG + "----" + ABC, LONG + "--------" + ABC, [("inserted", "----")]),
+        ("abababab" + LONG, "ab" + LONG, [("removed", "ababab")]),
+    ],
+)
+def test_single_rows_are_placed_exactly(
+    before: str, after: str, expected: list[tuple[str, str]] | None
+) -> None:
+    bands = aligned(rows_of(before), rows_of(after), "rows").bands
+    assert fits(rows_of(before), rows_of(after), bands)
+    if expected is not None:
+        assert told(before, after) == expected
+    else:
+        kinds = lengths(bands)
+        assert kinds["inserted"] - kinds["removed"] == len(after) - len(before)
+        assert max(kinds.values()) <= 32
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happened_to_rows_the_bands_give_the_second_image(seed: int) -> None:
+    """Blocks with equal rows among them are cut out, put in and moved at random."""
+    random = np.random.default_rng(seed)
+    letters = list(LONG[: random.integers(20, 62)])
+    for _ in range(3):
+        place = int(random.integers(len(letters)))
+        letters[place:place] = ["-"] * int(random.integers(1, 6))
+    before = "".join(letters)
+    for _ in range(int(random.integers(1, 4))):
+        start, length = int(random.integers(len(letters))), int(random.integers(1, 14))
+        taken = letters[start : start + length]
+        kind = random.integers(3)
+        if kind != 1:
+            del letters[start : start + length]
+        if kind != 0:
+            place = int(random.integers(len(letters) + 1))
+            letters[place:place] = taken if kind == 2 else list("+*/#=!?<>"[: len(taken)])
+    after = "".join(letters)
+    bands = aligned(rows_of(before), rows_of(after), "rows").bands
+    kinds = lengths(bands)
+    assert kinds["inserted"] - kinds["removed"] == len(after) - len(before)
+    gone = {row for b in bands if b.kind != "inserted" for row in range(*b.reference)}
+    come = {row for b in bands if b.kind != "removed" for row in range(*b.candidate)}
+    left = [letter for row, letter in enumerate(before) if row not in gone]
+    right = [letter for row, letter in enumerate(after) if row not in come]
+    # Rows that have a partner may differ where one took the other's place, in small numbers.
+    assert len(left) == len(right)
+    differing = sum(one != other for one, other in zip(left, right, strict=True))
+    assert differing <= 32
+    for band in bands:
+        if band.kind == "moved":
+            assert before[slice(*band.reference)] == after[slice(*band.candidate)]

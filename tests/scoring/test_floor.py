@@ -95,3 +95,12 @@ def test_the_same_change_has_the_same_peak_wherever_it_is(
             peaks.append(result.peak)
     # The box covers part of other lines where it lies over them, and pooling depends on the phase.
     assert max(peaks) < 1.15 * min(peaks)
+
+
+def test_without_a_floor_nothing_is_reported_or_taken() -> None:
+    blank = np.full((400, 480, 3), 255, np.uint8)
+    for image, share in ((text(), 0.02), (blank, 1.0)):
+        cells = cells_of(image, 0.5, share)
+        before = cells.copy()
+        assert subtract_floor(cells, (image, image), SIDE, 0.2) == 0
+        assert np.array_equal(cells, before)

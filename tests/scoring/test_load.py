@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image
 
 import percept_cli
 from percept_cli.errors import PerceptError, ShapesDiffer
+from percept_cli.inputs.images import from_array
 from percept_cli.results import Result
 
 LOGO = (slice(20, 44), slice(16, 48))
@@ -180,3 +182,69 @@ def test_only_the_image_that_was_resized_is_said_to_be() -> None:
     large, small = (rng.integers(0, 256, (side, 40, 3), np.uint8) for side in (60, 30))
     found = percept_cli.compare(large, small, layers=("conv1_1",))
     assert found.notes == ("candidate resized from 40x30 to 40x60",)
+
+
+def pages(*sizes: tuple[int, int]) -> list[np.ndarray[Any, Any]]:
+    """Left upper parts of one picture, of these widths and heights."""
+    whole = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    whole = whole.repeat(8, axis=0).repeat(8, axis=1)
+    return [whole[:height, :width] for width, height in sizes]
+
+
+@pytest.mark.parametrize(
+    "sizes", [((96, 90), (96, 92)), ((92, 90), (90, 92)), ((90, 92), (90, 90))]
+)
+def test_sizes_may_differ_by_as_many_pixels_as_allowed(sizes: tuple[tuple[int, int], ...]) -> None:
+    result = percept_cli.compare(*pages(*sizes), resize="none", size_tolerance=2)
+    width, height = map(min, zip(*sizes, strict=True))
+    assert (result.width, result.height, result.total) == (width, height, 0)
+    (left, upper), (right, lower) = sizes
+    note = f"sizes differ: reference {left}x{upper}, candidate {right}x{lower}"
+    assert result.notes == (f"{note}: what both have was compared",)
+    assert result.status == "compared", "some of one was not"
+    for align in ("none", "auto"):
+        with (
+            pytest.raises(PerceptError, match="sizes differ") if align == "none" else nullcontext()
+        ):
+            percept_cli.compare(
+                *pages(*sizes), resize="none", size_tolerance=1, align=align, layers="conv1_1"
+            )
+
+
+@pytest.mark.parametrize("sizes", [((96, 80), (96, 100)), ((96, 100), (96, 80))])
+def test_of_aligned_images_the_sizes_are_told_if_they_differ(
+    sizes: tuple[tuple[int, int], ...],
+) -> None:
+    result = percept_cli.compare(*pages(*sizes), resize="none", align="auto", layers="conv1_1")
+    (_, upper), (_, lower) = sizes
+    assert result.notes == (f"sizes differ: reference 96x{upper}, candidate 96x{lower}",)
+    (band,) = result.bands
+    assert band.kind == ("inserted" if lower > upper else "removed")
+    assert (result.width, result.height) == sizes[1]
+    (page,) = pages((96, 100))
+    moved = np.concatenate([page[24:64], page[:24], page[64:]])
+    result = percept_cli.compare(page, moved, resize="none", align="rows", layers="conv1_1")
+    assert result.bands and not result.notes
+
+
+def test_transparent_images_are_aligned_on_the_first_background() -> None:
+    """White on nothing: rows of it are seen on black alone."""
+    page = np.full((90, 64, 4), 255, np.uint8)
+    page[..., 3] = np.random.default_rng(1).integers(0, 2, (90, 8)).repeat(8, axis=1) * 255
+    grown = np.insert(page, [40] * 12, page[:12][::-1], axis=0)
+    options: dict[str, Any] = {"resize": "none", "align": "auto", "layers": "conv1_1"}
+    on_black = percept_cli.compare(page, grown, background="black,white", **options)
+    (band,) = on_black.bands
+    assert band.reference == (40, 40) and band.candidate == (40, 52)
+    on_white = percept_cli.compare(page, grown, background="white,black", **options)
+    assert [b.kind for b in on_white.bands] == ["inserted"] and on_white.bands != on_black.bands
+
+
+@pytest.mark.parametrize(("shrink", "soft"), [(0, False), (64, True)])
+def test_shrunk_images_lose_more_of_the_finest_detail(shrink: int, soft: bool) -> None:
+    fine = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    flat = np.full_like(fine, 128)
+    result = percept_cli.compare(fine, flat, resize="64", shrink=shrink, layers="conv1_1")
+    resized = from_array(fine, "fine", 10**6).resized((64, 64), soft=soft).pixels
+    alone = percept_cli.compare(resized, flat[:64, :64], layers="conv1_1")
+    assert result.total == alone.total

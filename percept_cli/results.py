@@ -342,6 +342,22 @@ class Summary:
         if result.peak is not None:
             self.max_peak = max(self.max_peak or 0.0, result.peak)
 
+    def add_many(
+        self,
+        counts: Mapping[Status, int],
+        total: float,
+        max_total: float | None,
+        max_peak: float | None,
+    ) -> None:
+        """Count results of which only sums and extremes are known; `total` is a sum."""
+        so_far = (self.mean_total or 0.0) * self.scored
+        self.counts.update(counts)
+        if max_total is not None:
+            self.mean_total = (so_far + total) / self.scored
+            self.max_total = max(self.max_total or 0.0, max_total)
+        if max_peak is not None:
+            self.max_peak = max(self.max_peak or 0.0, max_peak)
+
     @property
     def pairs(self) -> int:
         return self.counts.total()

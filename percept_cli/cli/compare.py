@@ -13,8 +13,9 @@ from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.heatmaps import Heatmaps
 from percept_cli.cli.memory import memory_of
 from percept_cli.cli.progress import with_progress
+from percept_cli.cli.ray import on_ray
 from percept_cli.cli.reports import report_for
-from percept_cli.cli.run import Run, refused_unpaired
+from percept_cli.cli.run import Run, is_incomplete
 from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError
@@ -72,6 +73,8 @@ def compare(
     heatmap: shared.Heatmap = None,
     allow_unpaired: shared.AllowUnpaired = False,
     shard: shared.ShardOf = None,
+    engine: shared.Engine = "local",
+    ray_address: shared.RayAddress = None,
     report: shared.ReportTo = None,
     report_copy: shared.ReportCopy = False,
     quiet: shared.Quiet = False,
@@ -114,6 +117,10 @@ def compare(
     )
     talk = Talk(quiet)
     talk.configuration(context.obj.file)
+    if engine == "ray":
+        raise typer.Exit(on_ray(context, options, talk))
+    if engine != "local" or ray_address:
+        raise PerceptError("--engine is local or ray, and --ray-address is for ray")
     source = source_of(reference, candidate, pairs).part(shard, options, by_name=False)
     if shard and sort:
         raise PerceptError("--shard: parts are merged in their order: leave out --sort")
@@ -164,7 +171,5 @@ def _scored(scorer: Scorer, source: Source, *, quiet: bool) -> Iterator[tuple[Pa
 def _exit_code(run: Run, allow_unpaired: bool) -> int:
     if run.interrupted:
         return run.interrupted
-    summary = run.summary
-    unpaired = refused_unpaired(summary, run.talk, allow_unpaired)
-    failed = summary.counts["error"] or unpaired or run.broken or not (summary.scored or run.part)
-    return INCOMPLETE if failed else 0
+    incomplete = is_incomplete(run.summary, run.talk, allow_unpaired, part=run.part)
+    return INCOMPLETE if incomplete or run.broken else 0

@@ -13,7 +13,14 @@ from typing import TextIO
 
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown, unwritable
 from percept_cli.inputs.kinds import readable
-from percept_cli.outputs.formats import FOR_PEOPLE, STREAMING, SUFFIXES, Writer, writer_for
+from percept_cli.outputs.formats import (
+    ANSWERING,
+    FOR_PEOPLE,
+    STREAMING,
+    SUFFIXES,
+    Writer,
+    writer_for,
+)
 from percept_cli.results import Result, Settings, Summary
 from percept_cli.writing import WholeFile
 
@@ -56,7 +63,9 @@ class Destination:
             raise PerceptError(
                 f"cannot sort by {sort!r}: give path, total, peak, jnd or a chosen layer"
             )
-        if live and (self._form not in STREAMING or self._sort):
+        if self._form == "parquet" and output is None and sys.stdout.isatty():
+            raise PerceptError("Parquet is not for a terminal: name a file with --output")
+        if live and (self._form not in ANSWERING or self._sort):
             raise PerceptError("--pairs - answers each line at once: use jsonl or csv, unsorted")
         if self._output:
             # A manifest may name it: what its pairs are is known only when it has been read.

@@ -247,6 +247,22 @@ Also = Annotated[
         show_default="none",
     ),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="local, or ray: many machines, into a folder of csv, jsonl or parquet.",
+        rich_help_panel=MACHINE,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="The Ray cluster to run on, such as auto or ray://host:10001.",
+        rich_help_panel=MACHINE,
+        show_default="a cluster on this machine",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -295,7 +311,7 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="table, csv, json or jsonl; the output's suffix decides if this does not.",
+        help="table, csv, json, jsonl or parquet; the output's suffix decides if this does not.",
         rich_help_panel=RESULTS,
         show_default="table",
     ),

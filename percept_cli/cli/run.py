@@ -35,6 +35,14 @@ class Target(Protocol):
         """Leave nothing behind of what was not closed."""
 
 
+def is_incomplete(
+    summary: Summary, talk: Talk, allow_unpaired: bool, *, part: bool = False
+) -> bool:
+    """Whether something could not be compared; says so where no error of a pair did."""
+    unpaired = refused_unpaired(summary, talk, allow_unpaired)
+    return bool(summary.counts["error"] or unpaired or not (summary.scored or part))
+
+
 def refused_unpaired(summary: Summary, talk: Talk, allow_unpaired: bool) -> int:
     """How many files without a partner make a run incomplete; says so, or that no pair is left."""
     counts = summary.counts

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from percept_cli.errors import PerceptError, shown
+from percept_cli.inputs.files import reason_of
 from percept_cli.inputs.kinds import holds_image, readable
 from percept_cli.inputs.text import opened_text
 
 SPELT = "the two names are written in different Unicode forms"
 
+
+ROWS = 1000
+"""Rows of a Parquet manifest that are read together."""
 
 DELIMITERS = ",;\t"
 """What stands between the columns of a CSV file; the first of those that are as frequent."""
@@ -153,9 +157,14 @@ def pairs_in(manifest: Path) -> Iterator[Pair]:
     cannot be read or has another suffix.
     """
     suffix = manifest.suffix.lower()
-    if suffix not in (".csv", ".jsonl", ".ndjson"):
-        raise PerceptError(f"{shown(manifest)}: unknown kind of manifest: give .csv or .jsonl")
+    if suffix not in (".csv", ".jsonl", ".ndjson", ".parquet"):
+        raise PerceptError(
+            f"{shown(manifest)}: unknown kind of manifest: give .csv, .jsonl or .parquet"
+        )
     try:
+        if suffix == ".parquet":
+            yield from _from_parquet(manifest)
+            return
         with opened_text(manifest, "surrogateescape") as lines:
             read = _from_csv if suffix == ".csv" else pairs_from_lines
             yield from read(lines, manifest.parent, shown(manifest))
@@ -185,7 +194,7 @@ def _from_csv(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
             return
         if cells:
             named = zip(columns, (cell.strip() for cell in cells), strict=False)
-            yield _pair(dict(named), folder, where)
+            yield pair_of_row(dict(named), folder, where)
 
 
 def pairs_from_lines(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
@@ -200,10 +209,30 @@ def pairs_from_lines(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]
             reason = f"{where}: not JSON ({error}): mend the line"
             yield Pair(None, None, where, reason)
         else:
-            yield _pair(row if isinstance(row, dict) else {}, folder, where)
+            yield pair_of_row(row if isinstance(row, dict) else {}, folder, where)
 
 
-def _pair(row: Mapping[str, object], folder: Path, where: str) -> Pair:
+def _from_parquet(manifest: Path) -> Iterator[Pair]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise PerceptError(
+            f"{shown(manifest)}: Parquet needs pyarrow: run 'pip install \"percept-cli[tables]\"'"
+        ) from error
+    try:
+        file = parquet.ParquetFile(manifest)
+        number = 0
+        for batch in file.iter_batches(ROWS):
+            for row in batch.to_pylist():
+                number += 1
+                yield pair_of_row(row, manifest.parent, f"{shown(manifest)}:{number}")
+    except ArrowException as error:
+        reason = reason_of(error)
+        raise PerceptError(f"{shown(manifest)}: no Parquet file ({reason}): check it") from error
+
+
+def pair_of_row(row: Mapping[str, object], folder: Path, where: str) -> Pair:
+    """The pair of a manifest's row, with paths relative to its folder; an error for one of none."""
     paths = {
         key: folder / value
         for key in ("reference", "candidate")

@@ -33,10 +33,10 @@ class CsvWriter:
 
     def _begin(self, extra: Iterable[str]) -> csv.DictWriter[str]:
         """Write the header, with a column for all that is said of the first pair besides."""
-        header = list(row(Result(None, None, "new"), self._settings()))
-        self._extra = tuple(name for name in extra if name not in header)
+        columns, own = columns_of(self._settings(), extra)
+        self._extra = own
         # Quoted is what contains a character of the end of a line.
-        rows = csv.DictWriter(self._line, [*header, *self._extra], lineterminator="\r\n")
+        rows = csv.DictWriter(self._line, [*columns, *own], lineterminator="\r\n")
         names = {name: name for name in rows.fieldnames}
         rows.writerow(_without_formulas(names) if self._safe else names)
         self._put()
@@ -72,6 +72,12 @@ def _without_formulas(cells: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def columns_of(settings: Settings, extra: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that all runs with such settings have, and those of what else is known."""
+    columns = tuple(row(Result(None, None, "new"), settings))
+    return columns, tuple(name for name in extra if name not in columns)
 
 
 def _band(band: Band) -> str:

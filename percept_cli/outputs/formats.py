@@ -21,16 +21,19 @@ class Writer(Protocol):
         """Write what comes after the last result."""
 
 
-FORMATS = ("table", "csv", "json", "jsonl")
+FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 """What `compare` writes; a check has formats of its own besides."""
 
 SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "table"}
-SUFFIXES |= {".xml": "junit"}
+SUFFIXES |= {".xml": "junit", ".parquet": "parquet"}
 """The formats that files end like."""
 
 FOR_PEOPLE = ("table", "check")
 
-STREAMING = ("csv", "jsonl")
+ANSWERING = ("csv", "jsonl")
+"""Formats whose lines somebody may wait for."""
+
+STREAMING = ("csv", "jsonl", "parquet")
 """Formats that write each result at once and keep none."""
 
 
@@ -48,6 +51,7 @@ def writer_for(
         "csv": ("csv_writer", "CsvWriter"),
         "json": ("json_writers", "JsonWriter"),
         "jsonl": ("json_writers", "JsonLinesWriter"),
+        "parquet": ("parquet_writer", "ParquetWriter"),
         "check": ("check_writer", "CheckWriter"),
         "junit": ("junit_writer", "JUnitWriter"),
     }[form]

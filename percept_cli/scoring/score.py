@@ -216,6 +216,10 @@ class Scorer:
             raise PerceptError(scored.result.error)
         return scored
 
+    def load_network(self) -> None:
+        """Load what is loaded when a pair first needs it."""
+        self._meter(self.options)
+
     def settings(self) -> Settings:
         """The options, with what was found out about weights and device if the network ran."""
         options, facts = self.options, next(iter(list(self._facts.values())), None)

@@ -1,0 +1,59 @@
+"""`percept compare --engine ray`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from percept_cli.cli.exits import INCOMPLETE
+from percept_cli.cli.run import is_incomplete
+from percept_cli.cli.sources import refuse_inputs, source_of
+from percept_cli.cli.talk import Talk
+from percept_cli.errors import PerceptError, shown
+from percept_cli.outputs.formats import format_for
+from percept_cli.outputs.words import summary_line
+from percept_cli.results import Settings
+from percept_cli.scoring.options import Options
+
+NOT_THERE = ("heatmap", "report", "shard", "sort", "csv_safe")
+"""Options that a run by many workers has not."""
+
+
+def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
+    """Let Ray's workers compare; the exit code. PerceptError for options that they have not."""
+    given = context.params
+    for name in NOT_THERE:
+        if given[name]:
+            raise PerceptError(f"--engine ray has no --{name.replace('_', '-')}: leave it out")
+    reference, candidate, output = (
+        Path(given[name]) if given[name] else None for name in ("reference", "candidate", "output")
+    )
+    if output is None:
+        raise PerceptError("--engine ray: name a new folder for the results with --output")
+    manifest = given["pairs"]
+    if manifest == "-":
+        raise PerceptError("--engine ray: --pairs - has no end: name a manifest's file")
+    source = source_of(reference, candidate, manifest)
+    refuse_inputs(output, source)
+    from percept_cli.distributed import SUMMARY, score_on_ray
+
+    def settings(known: Settings) -> Settings:
+        return source.described(known, context.obj.file)
+
+    whole = Path(manifest) if manifest and Path(manifest).suffix == ".parquet" else None
+    summary = score_on_ray(
+        whole or source.pairs,
+        options,
+        settings,
+        output,
+        format_for(given["form"], output) or "csv",
+        workers=given["workers"],
+        cache=False if given["no_cache"] else str(given["cache"] or "") or True,
+        address=given["ray_address"],
+        quiet=given["quiet"],
+    )
+    talk.note(summary_line(summary))
+    talk.note(f"results: {shown(output)}, summed up in {SUMMARY}")
+    incomplete = is_incomplete(summary, talk, given["allow_unpaired"])
+    return INCOMPLETE if incomplete else 0

@@ -1,0 +1,259 @@
+"""Many pairs on Ray: Ray Data schedules, retries and holds back; its workers score and write.
+
+What is written is a folder of files of a local run's records, and `_summary.json`, which has what
+ends a local run's JSON. A folder without it is of a run that did not come to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+
+from percept_cli.errors import OutputError, PerceptError, shown, unwritable
+from percept_cli.inputs.pairs import Pair, pair_of_row
+from percept_cli.network.workers import available
+from percept_cli.outputs.parquet_writer import cells_of, schema_of
+from percept_cli.results import VERSION, Settings, Summary
+from percept_cli.scoring.cache import cache_for
+from percept_cli.scoring.memory import Memory
+from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scorer
+from percept_cli.writing import write_whole
+
+try:
+    import ray
+    from ray.data.datasource import BlockBasedFileDatasink
+except ImportError as error:
+    raise PerceptError("--engine ray needs Ray: run 'pip install \"percept-cli[ray]\"'") from error
+
+FORMS = ("csv", "jsonl", "parquet")
+
+CHUNK = 512
+"""Pairs that are handed to Ray together."""
+
+BATCH = 32
+"""Pairs that a worker takes at once, and takes again if it dies."""
+
+SUMMARY = "_summary.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a worker needs besides pairs."""
+
+    options: Options
+    cache: str | bool
+    schema: pyarrow.Schema
+    folder: str
+    """What the paths of a Parquet manifest are relative to."""
+    here: str
+    """What other paths are relative to."""
+    as_lines: bool
+    """Whether records are JSON Lines, else the columns of CSV."""
+
+
+class Worker:
+    """Scores batches of pairs with a network of its own."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        os.chdir(plan.here)
+        memory = Memory(cache_for(plan.cache, logging.getLogger("percept").warning))
+        self._scorer = Scorer(plan.options, workers=1, memory=memory)
+
+    def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
+        """A table with a row for each pair."""
+        plan = self._plan
+        scored = self._scorer.score(map(self._pair, batch.to_pylist()))
+        results = [one.result for _, one in scored]
+        settings = self._scorer.settings()
+        if plan.as_lines:
+            lines = [json.dumps(result.document()) for result in results]
+            return pyarrow.table({"line": pyarrow.array(lines, pyarrow.string())})
+        rows = [cells_of(result, settings, plan.schema) for result in results]
+        return pyarrow.Table.from_pylist(rows, plan.schema)
+
+    def _pair(self, row: Mapping[str, Any]) -> Pair:
+        if "percept_pair" in row:
+            return unpacked(row["percept_pair"])
+        return pair_of_row(row, Path(self._plan.folder), str(row.get("candidate")))
+
+
+class Lines(BlockBasedFileDatasink):  # type: ignore[misc]
+    """Writes a column of lines as they are."""
+
+    def write_block_to_file(self, block: Any, file: Any) -> None:
+        """Write the lines of a block."""
+        lines = block.to_arrow().column("line").to_pylist()
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def packed(pair: Pair) -> str:
+    """The pair as text."""
+    paths = [None if path is None else str(path) for path in (pair.reference, pair.candidate)]
+    return json.dumps([*paths, pair.name, pair.error, pair.notes, dict(pair.extra)])
+
+
+def unpacked(text: str) -> Pair:
+    """The pair that was packed."""
+    reference, candidate, name, error, notes, extra = json.loads(text)
+    first, second = (None if path is None else Path(path) for path in (reference, candidate))
+    return Pair(first, second, name, error, tuple(notes), extra)
+
+
+def score_on_ray(
+    pairs: Iterable[Pair] | Path,
+    options: Options,
+    settings: Callable[[Settings], Settings],
+    output: Path,
+    form: str,
+    *,
+    workers: int | None,
+    cache: str | bool,
+    address: str | None,
+    quiet: bool,
+) -> Summary:
+    """Score pairs, or those of a Parquet manifest, into a folder of files; what it came to.
+
+    `settings` adds to those of the scorer what else is known of the run.
+
+    Raises PerceptError for a form that Ray's workers do not write and where no pair is named,
+    OutputError for a folder that holds something, or cannot be written.
+    """
+    if form not in FORMS:
+        raise PerceptError(f"--engine ray writes {', '.join(FORMS)}: choose one with --format")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"{shown(output)} is there: workers write into a new folder")
+    _start(workers, address, quiet=quiet)
+    dataset, extra, folder = _dataset(pairs)
+    scorer = Scorer(options)
+    schema = schema_of(settings(scorer.settings()), extra)
+    plan = Plan(options, cache, schema, str(folder), os.getcwd(), form == "jsonl")
+    on_gpu = options.device.startswith("cuda")
+    scored = dataset.map_batches(
+        Worker,
+        fn_constructor_args=(plan,),
+        batch_format="pyarrow",
+        batch_size=BATCH,
+        compute=ray.data.ActorPoolStrategy(size=workers or _workers(on_gpu=on_gpu)),
+        num_cpus=1,
+        num_gpus=1 if on_gpu else 0,
+    )
+    target = str(output.resolve())
+    try:
+        if form == "csv":
+            scored.write_csv(target)
+        elif form == "parquet":
+            scored.write_parquet(target)
+        else:
+            scored.write_datasink(Lines(target, file_format="jsonl"))
+        summary = _summed(target, form)
+    except ray.exceptions.RayError as error:
+        told = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", str(error), re.MULTILINE)
+        reason = told[-1] if told else type(error).__name__
+        raise OutputError(f"Ray gave up ({reason}): {shown(output)} is not complete") from error
+    made = settings(_by_network(options, on_gpu=on_gpu) if summary.max_total else scorer.settings())
+    end = {"version": VERSION, "settings": made.document(), "summary": summary.document()}
+    try:
+        write_whole(json.dumps(end).encode(), output / SUMMARY)
+    except OSError as error:
+        raise OutputError(f"cannot write {shown(output / SUMMARY)}: {unwritable(error)}") from error
+    return summary
+
+
+def _start(workers: int | None, address: str | None, *, quiet: bool) -> None:
+    if not ray.is_initialized():
+        try:
+            ray.init(
+                address,
+                # One core more reads and writes.
+                num_cpus=None if address else (workers or available()) + 1,
+                include_dashboard=None if address else False,
+                log_to_driver=not quiet,
+                logging_level="warning",
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise PerceptError(f"--ray-address {address}: no such cluster ({reason})") from error
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = sys.stderr.isatty() and not quiet
+    if not context.enable_progress_bars:
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def _workers(*, on_gpu: bool) -> int:
+    """As many as the cluster has room for; one core is left to read and write."""
+    found = ray.cluster_resources()
+    return max(int(found.get("GPU", 1) if on_gpu else found.get("CPU", 2) - 1), 1)
+
+
+def _dataset(pairs: Iterable[Pair] | Path) -> tuple[Any, Mapping[str, Any], Path]:
+    """Pairs as a dataset, what the first has besides its images, and what paths are relative to."""
+    if isinstance(pairs, Path):
+        dataset = ray.data.read_parquet(str(pairs))
+        first = dataset.take(1)
+        if not first:
+            raise PerceptError("nothing to compare: no pair was named")
+        pair = pair_of_row(first[0], Path(), "")
+        return dataset, pair.extra, pairs.parent
+    chunks, extra = [], None
+    for chunk in _chunks(pairs):
+        extra = chunk[0].extra if extra is None else extra
+        chunks.append(ray.put(pyarrow.table({"percept_pair": list(map(packed, chunk))})))
+    if extra is None:
+        raise PerceptError("nothing to compare: no pair was named")
+    return ray.data.from_arrow_refs(chunks), extra, Path()
+
+
+def _chunks(pairs: Iterable[Pair]) -> Iterator[Sequence[Pair]]:
+    rest = iter(pairs)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+def _by_network(options: Options, *, on_gpu: bool) -> Settings:
+    """The settings with what is known once the network is there; workers load the same."""
+    scorer = Scorer(replace(options, device="cpu"))
+    scorer.load_network()
+    return replace(scorer.settings(), device="cuda" if on_gpu else "cpu")
+
+
+def _summed(target: str, form: str) -> Summary:
+    """What was written, summed up by Ray."""
+    read = {"csv": ray.data.read_csv, "parquet": ray.data.read_parquet, "jsonl": ray.data.read_text}
+    parts = read[form](target).map_batches(_sums, batch_format="pyarrow", batch_size=None)
+    summary = Summary()
+    for row in parts.iter_rows():
+        counts = json.loads(row["counts"])
+        summary.add_many(counts, row["total"], row["max_total"], row["max_peak"])
+    summary.complete = True
+    return summary
+
+
+def _sums(block: pyarrow.Table) -> pyarrow.Table:
+    """One row for many: counts, sums and extremes."""
+    rows = block.to_pylist()
+    if "text" in block.column_names:
+        rows = [json.loads(row["text"]) for row in rows]
+    totals = [float(row["total"]) for row in rows if row["total"] not in (None, "")]
+    peaks = [float(row["peak"]) for row in rows if row["peak"] not in (None, "")]
+    return pyarrow.table(
+        {
+            "counts": [json.dumps(Counter(row["status"] for row in rows))],
+            "total": [sum(totals)],
+            "max_total": [max(totals, default=None)],
+            "max_peak": [max(peaks, default=None)],
+        }
+    )

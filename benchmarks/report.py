@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
 from percept_cli.outputs.html_report import Report
-from percept_cli.results import SCORING_VERSION, Region, Result, Settings, Summary, Thresholds
+from percept_cli.results import SCORING_VERSION, Region, Result, Settings, Thresholds
+from percept_cli.summary import Summary
 
 COUNTS = (200, 2000)
 SIZE = 640, 400

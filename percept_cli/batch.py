@@ -19,12 +19,13 @@ from percept_cli.inputs.configuration import check_type
 from percept_cli.inputs.pairs import pairs_of
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.words import figure, notes_of, places_of, summary_line
-from percept_cli.results import Result, Summary
+from percept_cli.results import Result
 from percept_cli.scoring.cache import cache_for
 from percept_cli.scoring.memory import Keeps, Memory
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 from percept_cli.scoring.scored import Scored
+from percept_cli.summary import Summary
 
 if TYPE_CHECKING:
     import os

@@ -24,11 +24,12 @@ from percept_cli.errors import OutputError, PerceptError, shown, unwritable
 from percept_cli.inputs.pairs import Pair, pair_of_row
 from percept_cli.network.workers import available
 from percept_cli.outputs.parquet_writer import cells_of, schema_of
-from percept_cli.results import VERSION, Settings, Summary
+from percept_cli.results import VERSION, Settings
 from percept_cli.scoring.cache import cache_for
 from percept_cli.scoring.memory import Memory
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
+from percept_cli.summary import Summary
 from percept_cli.writing import write_whole
 
 try:

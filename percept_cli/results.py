@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -304,80 +303,6 @@ class Settings:
             "layer_weights": dict(self.layer_weights),
             "scale": dict(self.scale) if self.scale is not None else None,
             "shard": vars(self.shard) if self.shard else None,
-        }
-
-
-class Summary:
-    """Counts and extremes of a run, kept as its results come; memory does not grow with them."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[Status] = Counter()
-        self.mean_total: float | None = None
-        self.max_total: float | None = None
-        self.max_peak: float | None = None
-        self.complete = False
-        self.left_out: tuple[str, ...] = ()
-        """Files of the folders that were not compared because they are no images."""
-        self.verdict: Verdict | None = None
-        """What a check came to; None where nothing is judged."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.document()})"
-
-    @classmethod
-    def over(cls, results: Iterable[Result]) -> Summary:
-        """The summary of results that are there already."""
-        summary = cls()
-        for result in results:
-            summary.add(result)
-        return summary
-
-    def add(self, result: Result) -> None:
-        """Count one more result."""
-        self.counts[result.status] += 1
-        if result.total is not None:
-            mean = self.mean_total or 0.0
-            self.mean_total = mean + (result.total - mean) / self.scored
-            self.max_total = max(self.max_total or 0.0, result.total)
-        if result.peak is not None:
-            self.max_peak = max(self.max_peak or 0.0, result.peak)
-
-    def add_many(
-        self,
-        counts: Mapping[Status, int],
-        total: float,
-        max_total: float | None,
-        max_peak: float | None,
-    ) -> None:
-        """Count results of which only sums and extremes are known; `total` is a sum."""
-        so_far = (self.mean_total or 0.0) * self.scored
-        self.counts.update(counts)
-        if max_total is not None:
-            self.mean_total = (so_far + total) / self.scored
-            self.max_total = max(self.max_total or 0.0, max_total)
-        if max_peak is not None:
-            self.max_peak = max(self.max_peak or 0.0, max_peak)
-
-    @property
-    def pairs(self) -> int:
-        return self.counts.total()
-
-    @property
-    def scored(self) -> int:
-        """Pairs that have numbers."""
-        return sum(self.counts[s] for s in ("identical", "compared", "passed", "failed"))
-
-    def document(self) -> dict[str, Any]:
-        """This summary as JSON has it."""
-        return {
-            "pairs": self.pairs,
-            **{status: self.counts[status] for status in STATUSES},
-            "mean_total": self.mean_total,
-            "max_total": self.max_total,
-            "max_peak": self.max_peak,
-            "complete": self.complete,
-            "left_out": list(self.left_out),
-            "verdict": self.verdict,
         }
 
 

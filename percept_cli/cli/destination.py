@@ -21,7 +21,8 @@ from percept_cli.outputs.formats import (
     Writer,
     writer_for,
 )
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Result, Settings
+from percept_cli.summary import Summary
 from percept_cli.writing import WholeFile
 
 SECONDS_UNSEEN = 0.2

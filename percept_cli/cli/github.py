@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from percept_cli.errors import OutputError, shown
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Result, Settings
+from percept_cli.summary import Summary
 
 
 @dataclass

@@ -54,5 +54,5 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         _Held.now = False
-    if _Held.came:
-        _interrupt(_Held.came.pop(0), None)
+        if _Held.came:
+            _interrupt(_Held.came.pop(0), None)

@@ -12,9 +12,10 @@ from percept_cli.cli.sources import Source, refuse_inputs
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.saved import Saved
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Result, Settings
 from percept_cli.scoring.options import MAX_PIXELS
 from percept_cli.scoring.scored import Scored
+from percept_cli.summary import Summary
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -14,8 +14,9 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.outputs.words import summary_line
-from percept_cli.results import Result, Summary, Verdict
+from percept_cli.results import Result, Verdict
 from percept_cli.scoring.scored import Scored
+from percept_cli.summary import Summary
 
 
 class Target(Protocol):

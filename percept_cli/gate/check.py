@@ -9,11 +9,12 @@ from itertools import groupby
 from percept_cli.gate.rules import Rules
 from percept_cli.gate.thresholds import judged
 from percept_cli.inputs.pairs import Pair
-from percept_cli.results import Region, Result, Summary, Thresholds, Verdict
+from percept_cli.results import Region, Result, Thresholds, Verdict
 from percept_cli.scoring.memory import Memory
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 from percept_cli.scoring.scored import Scored
+from percept_cli.summary import Summary
 
 PASSES = ("identical", "passed")
 

@@ -10,7 +10,8 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import verdict
 from percept_cli.inputs.saved import Saved
 from percept_cli.network.layers import ORDER
-from percept_cli.results import Result, Settings, Shard, Summary
+from percept_cli.results import Result, Settings, Shard
+from percept_cli.summary import Summary
 
 FOUND_OUT = ("weights_sha256", "device", "scale")
 """Settings that a shard does not know if none of its pairs needed the network."""

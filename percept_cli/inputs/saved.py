@@ -11,7 +11,8 @@ from typing import Any
 
 from percept_cli.canvas import canvas_of
 from percept_cli.errors import PerceptError, one_line, shown
-from percept_cli.results import SCORING_VERSION, VERSION, Result, Settings, Summary
+from percept_cli.results import SCORING_VERSION, VERSION, Result, Settings
+from percept_cli.summary import Summary
 
 LONGEST = 200
 """Most characters of what is said to be wrong in a file."""

@@ -18,7 +18,8 @@ from percept_cli.outputs.words import (
     summary_line,
     variant_of,
 )
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Result, Settings
+from percept_cli.summary import Summary
 
 SHOWN_REGIONS = 3
 STYLES = {"failed": "bold red", "missing": "bold red", "new": "bold yellow", "error": "bold red"}

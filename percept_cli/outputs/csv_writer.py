@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
-from percept_cli.results import VERSION, Band, Result, Settings, Summary, Thresholds
+from percept_cli.results import VERSION, Band, Result, Settings, Thresholds
+from percept_cli.summary import Summary
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How cells begin that a spreadsheet computes."""

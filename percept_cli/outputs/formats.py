@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from percept_cli.errors import PerceptError
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Result, Settings
+from percept_cli.summary import Summary
 
 
 class Writer(Protocol):

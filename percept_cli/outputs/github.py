@@ -9,7 +9,8 @@ from pathlib import PurePath
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.words import figure, jnd_words, settings_line, summary_line
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Result, Settings
+from percept_cli.summary import Summary
 
 MOST_ANNOTATIONS = 10
 """GitHub shows no more errors of one step."""

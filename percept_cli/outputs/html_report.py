@@ -21,7 +21,8 @@ from PIL import Image
 from percept_cli.canvas import canvas_of
 from percept_cli.errors import OutputError, shown, unwritable
 from percept_cli.outputs.report_page import page_of
-from percept_cli.results import FrameResult, Result, Settings, Summary
+from percept_cli.results import FrameResult, Result, Settings
+from percept_cli.summary import Summary
 from percept_cli.writing import remove, write_whole
 
 PAGE = "index.html"

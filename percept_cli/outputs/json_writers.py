@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from percept_cli.results import VERSION, Result, Settings, Summary
+from percept_cli.results import VERSION, Result, Settings
+from percept_cli.summary import Summary
 
 
 class JsonLinesWriter:

@@ -8,7 +8,8 @@ from typing import TextIO
 from xml.etree import ElementTree
 
 from percept_cli.outputs.words import figure, jnd_words, notes_of, parts_of, settings_line
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Result, Settings
+from percept_cli.summary import Summary
 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold."""

@@ -8,7 +8,8 @@ from typing import Any, TextIO
 
 from percept_cli.errors import PerceptError
 from percept_cli.outputs.csv_writer import columns_of, row
-from percept_cli.results import VERSION, Result, Settings, Summary
+from percept_cli.results import VERSION, Result, Settings
+from percept_cli.summary import Summary
 
 try:
     import pyarrow

@@ -18,7 +18,8 @@ from markupsafe import Markup
 from percept_cli.canvas import bands_in_words, canvas_of
 from percept_cli.errors import one_line
 from percept_cli.outputs.words import command_line, jnd_words, settings_line, summary_line
-from percept_cli.results import STATUSES, Result, Settings, Summary
+from percept_cli.results import STATUSES, Result, Settings
+from percept_cli.summary import Summary
 
 
 def page_of(

@@ -24,7 +24,8 @@ from percept_cli.outputs.words import (
     settings_line,
     summary_line,
 )
-from percept_cli.results import Result, Settings, Summary
+from percept_cli.results import Result, Settings
+from percept_cli.summary import Summary
 
 WORST = "bold red"
 SHOWN_REGIONS = 5

@@ -8,7 +8,8 @@ from pathlib import PurePath
 
 from percept_cli.canvas import bands_in_words
 from percept_cli.errors import one_line
-from percept_cli.results import STATUSES, Jnd, Result, Settings, Summary
+from percept_cli.results import STATUSES, Jnd, Result, Settings
+from percept_cli.summary import Summary
 
 MOST_NAMED = 3
 """Files named in the words about those that were left out."""

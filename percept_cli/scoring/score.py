@@ -277,6 +277,8 @@ class Scorer:
         shapes_differ = False
         try:
             contents = Contents.of(pair.reference, pair.candidate, options)
+            if loaded := load_equal(contents, options):
+                return self._of(loaded, result, options)
             begun = self._remembered(contents, result, options)
             if begun.scored and self._memory.keeps == "pictures":
                 begun = begun._replace(scored=_with_picture(begun.scored, contents))

@@ -78,7 +78,8 @@ class Session:
         """Write the report of all results; where it is. OutputError if that fails."""
         from percept_cli.errors import OutputError
         from percept_cli.gate.check import verdict
-        from percept_cli.results import Result, Settings, Summary
+        from percept_cli.results import Result, Settings
+        from percept_cli.summary import Summary
         from percept_cli.writing import remove
 
         if not (self.report and self.settings):

@@ -10,7 +10,8 @@ import pytest
 from percept_cli.errors import PerceptError
 from percept_cli.gate.merge import merged
 from percept_cli.inputs.saved import Saved
-from percept_cli.results import SCORING_VERSION, Result, Settings, Shard, Summary
+from percept_cli.results import SCORING_VERSION, Result, Settings, Shard
+from percept_cli.summary import Summary
 
 SETTINGS = Settings(
     preset="rendering",

@@ -17,7 +17,7 @@ from percept_cli.cli.report import report
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.saved import read_saved
 from percept_cli.outputs.report_page import page_of
-from percept_cli.results import Summary
+from percept_cli.summary import Summary
 
 JUNK: tuple[Any, ...] = (
     None, True, -1, 0, 1e30, 2**70, "", "x", "../../etc/passwd", "\x1b[31m::error::", [], [None],

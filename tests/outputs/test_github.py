@@ -10,7 +10,8 @@ import pytest
 from test_formats import RESULTS, SETTINGS
 
 from percept_cli.outputs.github import MOST_ANNOTATIONS, MOST_ROWS, annotation_lines, job_summary
-from percept_cli.results import Result, Summary
+from percept_cli.results import Result
+from percept_cli.summary import Summary
 
 FAILED = RESULTS[-1]
 EVIL = "a|b`c`\n::error::x <img src=x>, 100%: [l](javascript:x) \u202e@team"

@@ -23,7 +23,8 @@ from percept_cli.errors import OutputError
 from percept_cli.outputs.heatmap import Map, overlay
 from percept_cli.outputs.html_report import PREVIEW, Report
 from percept_cli.outputs.report_page import approval
-from percept_cli.results import Result, Summary, Thresholds
+from percept_cli.results import Result, Thresholds
+from percept_cli.summary import Summary
 
 EVIL = (
     "<script>alert(1)<script>.png",

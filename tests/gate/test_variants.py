@@ -12,8 +12,9 @@ from PIL import Image
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import Rules
 from percept_cli.inputs.pairs import Pair
-from percept_cli.results import Result, Summary
+from percept_cli.results import Result
 from percept_cli.scoring.scored import Scored
+from percept_cli.summary import Summary
 
 BASE: dict[str, Any] = {"preset": "rendering", "resize": "none", "align": "auto"}
 

@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from percept_cli.errors import PerceptError
+from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
 from percept_cli.inputs.configuration import check_type
-from percept_cli.inputs.pairs import pairs_of
+from percept_cli.inputs.pairs import is_folder, pairs_of
+from percept_cli.inputs.stored import place_of
 from percept_cli.network.layers import chosen
 from percept_cli.outputs.words import figure, notes_of, places_of, summary_line
 from percept_cli.results import Result
@@ -144,9 +145,9 @@ class Results(Sequence[PairResult]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {summary_line(self.summary())}>"
 
-    def summary(self) -> Summary:
-        """Counts and extremes, as the commands print them."""
-        summary = Summary.over(self._results)
+    def summary(self, by: str | None = None) -> Summary:
+        """Counts, extremes and how totals spread; `by` groups by a field of `Result.extra`."""
+        summary = Summary.over(self._results, by)
         summary.complete = True
         return summary
 
@@ -181,9 +182,9 @@ class Results(Sequence[PairResult]):
 class Checked(Results):
     """A check's judged results."""
 
-    def summary(self) -> Summary:
-        """Counts, extremes and the verdict."""
-        summary = super().summary()
+    def summary(self, by: str | None = None) -> Summary:
+        """As for scores, with the verdict."""
+        summary = super().summary(by)
         summary.verdict = verdict(summary, sum(bool(r.failures) for r in self._results))
         return summary
 
@@ -232,10 +233,11 @@ def score_folders(
     `options` are those of `percept_cli.compare`, `cache` is that of `score`. Files that have no
     partner are results of status missing or new. Raises PerceptError where nothing is to compare.
     """
-    pairs, _ = pairs_of(Path(references), Path(candidates))
+    before, after = place_of(references), place_of(candidates)
+    pairs, _ = pairs_of(before, after)
     if not pairs:
-        raise PerceptError(f"nothing to compare: no images in {references} and {candidates}")
-    one = Path(references).is_file() and Path(candidates).is_dir()
+        raise PerceptError(f"nothing to compare: no images in {shown(before)} and {shown(after)}")
+    one = is_folder(after) and not is_folder(before)
     scorer = Scorer(
         options_of(**options), one_reference=one, workers=workers, memory=_memory(cache)
     )
@@ -303,7 +305,7 @@ def _regions(ignore: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _path(source: Source) -> Source:
-    return Path(source) if isinstance(source, str) else source
+    return place_of(source) if isinstance(source, str) else source
 
 
 def _row(result: Result) -> dict[str, Any]:

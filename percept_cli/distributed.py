@@ -22,6 +22,7 @@ import pyarrow
 
 from percept_cli.errors import OutputError, PerceptError, shown, unwritable
 from percept_cli.inputs.pairs import Pair, pair_of_row
+from percept_cli.inputs.stored import Member, Place, Remote, Upload, place_of
 from percept_cli.network.workers import available
 from percept_cli.outputs.parquet_writer import cells_of, schema_of
 from percept_cli.results import VERSION, Settings
@@ -102,22 +103,36 @@ class Lines(BlockBasedFileDatasink):  # type: ignore[misc]
 
 def packed(pair: Pair) -> str:
     """The pair as text."""
-    paths = [None if path is None else str(path) for path in (pair.reference, pair.candidate)]
+    paths = [_words(path) for path in (pair.reference, pair.candidate)]
     return json.dumps([*paths, pair.name, pair.error, pair.notes, dict(pair.extra)])
 
 
 def unpacked(text: str) -> Pair:
     """The pair that was packed."""
     reference, candidate, name, error, notes, extra = json.loads(text)
-    first, second = (None if path is None else Path(path) for path in (reference, candidate))
+    first, second = (None if path is None else _place(path) for path in (reference, candidate))
     return Pair(first, second, name, error, tuple(notes), extra)
+
+
+def _words(place: Place | None) -> Any:
+    """What a place is made from."""
+    if isinstance(place, Member):
+        return [_words(place.archive), place.name, place.start, place.size]
+    return place.url if isinstance(place, Remote) else None if place is None else str(place)
+
+
+def _place(words: Any) -> Place:
+    if isinstance(words, list):
+        archive, name, start, size = words
+        return Member(place_of(archive), name, start, size)
+    return place_of(words)
 
 
 def score_on_ray(
     pairs: Iterable[Pair] | Path,
     options: Options,
     settings: Callable[[Settings], Settings],
-    output: Path,
+    output: Path | Remote,
     form: str,
     *,
     workers: int | None,
@@ -134,7 +149,7 @@ def score_on_ray(
     """
     if form not in FORMS:
         raise PerceptError(f"--engine ray writes {', '.join(FORMS)}: choose one with --format")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if _is_taken(output):
         raise OutputError(f"{shown(output)} is there: workers write into a new folder")
     _start(workers, address, quiet=quiet)
     dataset, extra, folder = _dataset(pairs)
@@ -151,15 +166,15 @@ def score_on_ray(
         num_cpus=1,
         num_gpus=1 if on_gpu else 0,
     )
-    target = str(output.resolve())
+    where = _where(output)
     try:
         if form == "csv":
-            scored.write_csv(target)
+            scored.write_csv(**where)
         elif form == "parquet":
-            scored.write_parquet(target)
+            scored.write_parquet(**where)
         else:
-            scored.write_datasink(Lines(target, file_format="jsonl"))
-        summary = _summed(target, form)
+            scored.write_datasink(Lines(**where, file_format="jsonl"))
+        summary = _summed(where, form)
     except ray.exceptions.RayError as error:
         told = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", str(error), re.MULTILINE)
         reason = told[-1] if told else type(error).__name__
@@ -167,7 +182,13 @@ def score_on_ray(
     made = settings(_by_network(options, on_gpu=on_gpu) if summary.max_total else scorer.settings())
     end = {"version": VERSION, "settings": made.document(), "summary": summary.document()}
     try:
-        write_whole(json.dumps(end).encode(), output / SUMMARY)
+        if isinstance(output, Remote):
+            upload = Upload(output / SUMMARY)
+            upload.file.write(json.dumps(end).encode())
+            upload.place()
+            upload.drop()
+        else:
+            write_whole(json.dumps(end).encode(), output / SUMMARY)
     except OSError as error:
         raise OutputError(f"cannot write {shown(output / SUMMARY)}: {unwritable(error)}") from error
     return summary
@@ -224,6 +245,20 @@ def _chunks(pairs: Iterable[Pair]) -> Iterator[Sequence[Pair]]:
         yield chunk
 
 
+def _is_taken(output: Path | Remote) -> bool:
+    if isinstance(output, Remote):
+        return output.is_folder()
+    return output.exists() and (not output.is_dir() or any(output.iterdir()))
+
+
+def _where(output: Path | Remote) -> dict[str, Any]:
+    """The path as Ray takes it, and the file system that it is of."""
+    if isinstance(output, Remote):
+        fs, path = output.located()
+        return {"path": path, "filesystem": fs}
+    return {"path": str(output.resolve())}
+
+
 def _by_network(options: Options, *, on_gpu: bool) -> Settings:
     """The settings with what is known once the network is there; workers load the same."""
     scorer = Scorer(replace(options, device="cpu"))
@@ -231,10 +266,11 @@ def _by_network(options: Options, *, on_gpu: bool) -> Settings:
     return replace(scorer.settings(), device="cuda" if on_gpu else "cpu")
 
 
-def _summed(target: str, form: str) -> Summary:
+def _summed(where: Mapping[str, Any], form: str) -> Summary:
     """What was written, summed up by Ray."""
     read = {"csv": ray.data.read_csv, "parquet": ray.data.read_parquet, "jsonl": ray.data.read_text}
-    parts = read[form](target).map_batches(_sums, batch_format="pyarrow", batch_size=None)
+    path = {"paths": where["path"], "filesystem": where.get("filesystem")}
+    parts = read[form](**path).map_batches(_sums, batch_format="pyarrow", batch_size=None)
     summary = Summary()
     for row in parts.iter_rows():
         counts = json.loads(row["counts"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from errno import ENOTDIR
 from os import strerror
-from pathlib import Path
 
 
 class PerceptError(Exception):
@@ -40,6 +39,6 @@ def one_line(text: str) -> str:
     return f"\\{line}" if line.lstrip().startswith(("::", "##")) else line
 
 
-def shown(path: Path) -> str:
+def shown(path: object) -> str:
     """The path as text that any message and any output can carry."""
     return str(path).encode("utf-8", "backslashreplace").decode()

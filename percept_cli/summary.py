@@ -113,7 +113,7 @@ class Summary:
         return {str(percent): cuts[percent - 1] for percent in PERCENTS}
 
     @property
-    def histogram(self) -> dict[str, list[float] | list[int]] | None:
+    def histogram(self) -> tuple[list[float], list[int]] | None:
         """Edges of the parts between 0 and the largest total, and how many totals each holds."""
         if not self.max_total or not self._totals:
             return None
@@ -121,7 +121,7 @@ class Summary:
         counts = [0] * BARS
         for total in self._totals:
             counts[min(bisect_right(edges, total), BARS) - 1] += 1
-        return {"edges": edges, "counts": counts}
+        return edges, counts
 
     @property
     def worst(self) -> list[tuple[str, float]]:
@@ -142,6 +142,7 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """This summary as JSON has it."""
+        histogram = self.histogram
         return {
             "pairs": self.pairs,
             **{status: self.counts[status] for status in STATUSES},
@@ -149,7 +150,9 @@ class Summary:
             "max_total": self.max_total,
             "max_peak": self.max_peak,
             "percentiles": self.percentiles,
-            "histogram": self.histogram,
+            "histogram": dict(zip(("edges", "counts"), histogram, strict=True))
+            if histogram
+            else None,
             "worst": [{"name": name, "total": total} for name, total in self.worst],
             "by": self.by,
             "groups": {name: group.brief() for name, group in self.groups.items()},

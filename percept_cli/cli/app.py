@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *("compare", "check", "approve", "calibrate", "init"),
-    *("merge", "diff", "report", "layers", "weights", "cache"),
+    *("merge", "diff", "plot", "report", "layers", "weights", "cache"),
 )
 """Each is in the module of its name."""
 

@@ -30,6 +30,7 @@ from percept_cli.scoring.memory import Keeps
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS, Options
 from percept_cli.scoring.score import AHEAD, Scorer
 from percept_cli.scoring.scored import Scored
+from percept_cli.summary import Summary
 
 SHOWN = 20
 
@@ -68,6 +69,7 @@ def compare(
     form: shared.Format = None,
     output: shared.Output = None,
     sort: shared.Sort = None,
+    by: shared.By = None,
     csv_safe: shared.CsvSafe = False,
     limit: shared.Limit = SHOWN,
     heatmap: shared.Heatmap = None,
@@ -156,8 +158,11 @@ def compare(
         report=page,
         left_out=source.left_out,
         part=source.shard is not None,
+        summary=Summary(by),
     )
     run.take(_scored(scorer, source, quiet=quiet or destination.fills_terminal))
+    if by and run.summary.pairs and not run.summary.groups:
+        raise PerceptError(f"--by {by}: no pair has that column: name one of the manifest's")
     raise typer.Exit(_exit_code(run, allow_unpaired))
 
 

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from percept_cli.errors import OutputError, PerceptError, PipeClosed, shown, unwritable
 from percept_cli.inputs.kinds import readable
+from percept_cli.inputs.stored import Remote, Upload
 from percept_cli.outputs.formats import (
     ANSWERING,
     FOR_PEOPLE,
@@ -44,7 +45,7 @@ class Destination:
 
     def __init__(
         self,
-        output: Path | None,
+        output: Path | Remote | None,
         form: str | None,
         sort: str | None,
         layers: Sequence[str],
@@ -56,7 +57,7 @@ class Destination:
     ) -> None:
         self._csv_safe = csv_safe
         self._output = output
-        self._file: WholeFile | None = None
+        self._file: WholeFile | Upload | None = None
         self._limit = limit
         self._form = form or ("jsonl" if live else "table")
         self._sort = sort or ("total" if self._form == "table" else None)
@@ -73,8 +74,9 @@ class Destination:
             # And what is no image is known only when all of Pillow's formats are loaded.
             if self._output.suffix.lower() not in SUFFIXES and readable(self._output.name):
                 raise PerceptError(f"{shown(self._output)}: an image's name: give results another")
-            with self._failures():
-                self._output.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(self._output, Path):
+                with self._failures():
+                    self._output.parent.mkdir(parents=True, exist_ok=True)
         self._settings = settings
         self._kept: list[Result] = []
         self._flushed = 0.0
@@ -125,7 +127,11 @@ class Destination:
     def _stream(self) -> TextIO:
         """Opened with the first result: a run that cannot begin leaves an old file as it is."""
         if self._output is not None:
-            self._file = WholeFile(self._output, visible=self._form in STREAMING)
+            self._file = (
+                Upload(self._output)
+                if isinstance(self._output, Remote)
+                else WholeFile(self._output, visible=self._form in STREAMING)
+            )
             return TextIOWrapper(self._file.file, "utf-8", "backslashreplace", newline="")
         if self._form not in FOR_PEOPLE and isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")

@@ -40,7 +40,7 @@ class Heatmaps:
         from percept_cli.outputs.heatmap import save_heatmap
 
         path = self._target if self._single else self._path(pair)
-        if path.exists() and any(p and p.samefile(path) for p in (pair.reference, pair.candidate)):
+        if path.exists() and any(p and p.samefile(path) for p in (pair.baseline, pair.file)):
             raise OutputError(f"{shown(path)} is an image of this pair: name another folder")
         root = path.parent if self._single else self._target
         save_heatmap(path, scored.candidate, found, root)

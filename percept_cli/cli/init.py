@@ -76,7 +76,7 @@ def init(
     if not candidate.is_dir():
         raise PerceptError(f"{shown(candidate)}: no such folder: make the images first")
     pairs, _ = checked_pairs(baseline, candidate) if baseline.is_dir() else ([], [])
-    images = [pair.candidate for pair in pairs_of(candidate, candidate)[0] if pair.candidate]
+    images = [pair.file for pair in pairs_of(candidate, candidate)[0] if pair.file]
     rendered = are_rendered(images, MAX_PIXELS)
     both = [pair for pair in pairs if pair.reference and pair.candidate]
     found = beginning(rendered, _scores(both, talk, rendered=rendered, workers=workers))

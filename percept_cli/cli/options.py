@@ -13,6 +13,7 @@ from PIL import Image
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.configuration import TYPES, configured
 from percept_cli.inputs.ignore import beside
+from percept_cli.inputs.stored import place_of
 from percept_cli.network.layers import DEFAULT_LAYERS, chosen
 
 MEASURE = "What is measured"
@@ -22,12 +23,18 @@ JUDGE = "What passes"
 RESULTS = "Results"
 
 Reference = Annotated[
-    Path | None,
-    typer.Argument(metavar="REFERENCE", help="Image or folder to compare against."),
+    Any,
+    typer.Argument(
+        parser=place_of,
+        metavar="REFERENCE",
+        help="Image or folder to compare against: a path, a tar file, or a URL such as s3://…",
+    ),
 ]
 Candidate = Annotated[
-    Path | None,
-    typer.Argument(metavar="CANDIDATE", help="Image or folder to score."),
+    Any,
+    typer.Argument(
+        parser=place_of, metavar="CANDIDATE", help="Image or folder to score, likewise."
+    ),
 ]
 Preset = Annotated[
     str,
@@ -317,8 +324,13 @@ Format = Annotated[
     ),
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option(help="File for the results, instead of standard output.", rich_help_panel=RESULTS),
+    Any,
+    typer.Option(
+        parser=place_of,
+        metavar="FILE",
+        help="File, or URL, for the results, instead of standard output.",
+        rich_help_panel=RESULTS,
+    ),
 ]
 Sort = Annotated[
     str | None,
@@ -326,6 +338,15 @@ Sort = Annotated[
         help="path, or largest first: total, peak, jnd, or a layer.",
         rich_help_panel=RESULTS,
         show_default="total in a table, else path",
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Also sum up the pairs of each value in a column of the manifest.",
+        rich_help_panel=RESULTS,
+        show_default="all together",
     ),
 ]
 Limit = Annotated[

@@ -11,6 +11,7 @@ from percept_cli.cli.run import is_incomplete
 from percept_cli.cli.sources import refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
+from percept_cli.inputs.stored import Remote
 from percept_cli.outputs.formats import format_for
 from percept_cli.outputs.words import summary_line
 from percept_cli.results import Settings
@@ -26,9 +27,8 @@ def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
     for name in NOT_THERE:
         if given[name]:
             raise PerceptError(f"--engine ray has no --{name.replace('_', '-')}: leave it out")
-    reference, candidate, output = (
-        Path(given[name]) if given[name] else None for name in ("reference", "candidate", "output")
-    )
+    reference, candidate = given["reference"], given["candidate"]
+    output: Path | Remote | None = given["output"]
     if output is None:
         raise PerceptError("--engine ray: name a new folder for the results with --output")
     manifest = given["pairs"]

@@ -13,7 +13,7 @@ from percept_cli.cli.reports import Reports
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
-from percept_cli.outputs.words import summary_line
+from percept_cli.outputs.words import spread_lines, summary_line, worst_line
 from percept_cli.results import Result, Verdict
 from percept_cli.scoring.scored import Scored
 from percept_cli.summary import Summary
@@ -121,7 +121,13 @@ class Run:
             if partial := getattr(destination, "partial", None):
                 self.talk.error(f"what there is stands in {shown(partial)}")
         if not any(destination.shows_summary for destination in self.destinations):
-            self.talk.note(summary_line(self.summary))
+            for line in (
+                summary_line(self.summary),
+                *spread_lines(self.summary),
+                worst_line(self.summary),
+            ):
+                if line:
+                    self.talk.note(line)
 
     def _judge(self) -> None:
         if self.judge:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
-from percept_cli.inputs.pairs import Pair, pairs_from_lines, pairs_in, pairs_of
+from percept_cli.inputs.pairs import Pair, is_folder, pairs_from_lines, pairs_in, pairs_of
 from percept_cli.inputs.shards import part_of, plan_of, shard_named
+from percept_cli.inputs.stored import Remote, place_of
 from percept_cli.outputs.words import command_line, left_out_words
 from percept_cli.results import Settings, Shard
 
@@ -31,7 +32,7 @@ class Source:
     """Files and folders that are read, so must not be written to."""
     live: bool = False
     """Whether somebody waits for each answer before sending the next pair."""
-    named: tuple[Path, Path] | None = None
+    named: tuple[Path | Remote, Path | Remote] | None = None
     """The two files or folders that the user named; None for a manifest."""
     left_out: tuple[str, ...] = ()
     """Files that are no images."""
@@ -66,19 +67,21 @@ class Source:
         )
 
 
-def source_of(reference: Path | None, candidate: Path | None, manifest: str | None) -> Source:
+def source_of(
+    reference: Path | Remote | None, candidate: Path | Remote | None, manifest: str | None
+) -> Source:
     """The pairs two paths or a manifest stand for; PerceptError if they stand for none."""
     if manifest is not None:
         if reference or candidate:
             raise PerceptError("--pairs names the images: leave out REFERENCE and CANDIDATE")
         if manifest == "-":
             return Source(pairs_from_lines(_stdin(), Path(), "stdin"), live=True)
-        return Source(pairs_in(Path(manifest)), inputs=(Path(manifest),))
+        place = place_of(manifest)
+        return Source(pairs_in(place), inputs=(place,) if isinstance(place, Path) else ())
     if not (reference and candidate):
         raise PerceptError("name a REFERENCE and a CANDIDATE, or --pairs: see 'percept compare -h'")
     pairs, skipped = pairs_of(reference, candidate)
-    many = candidate.is_dir()
-    one_reference = many and reference.is_file()
+    one_reference = is_folder(candidate) and not is_folder(reference)
     return _listed(reference, candidate, pairs, skipped, one_reference=one_reference)
 
 
@@ -98,8 +101,8 @@ def checked_source(baseline: Path, candidate: Path) -> Source:
 
 
 def _listed(
-    reference: Path,
-    candidate: Path,
+    reference: Path | Remote,
+    candidate: Path | Remote,
     pairs: list[Pair],
     skipped: list[str],
     *,
@@ -112,20 +115,24 @@ def _listed(
             f"nothing to compare: no images in {shown(reference)} and {shown(candidate)}{others}"
         )
     # Those of a single image stand beside it; those of a folder are in it.
-    variants = [] if candidate.is_dir() else [pair.reference for pair in pairs if pair.reference]
+    single = not is_folder(candidate)
+    variants = [pair.baseline for pair in pairs if pair.baseline] if single else []
+    files = [place for place in (reference, candidate) if isinstance(place, Path)]
     return Source(
         pairs,
         len(pairs),
-        single=not candidate.is_dir(),
+        single=single,
         one_reference=one_reference,
-        inputs=(reference, candidate, *variants),
+        inputs=(*files, *variants),
         named=(reference, candidate),
         left_out=left_out,
     )
 
 
-def refuse_inputs(target: Path, source: Source) -> None:
+def refuse_inputs(target: Path | Remote, source: Source) -> None:
     """PerceptError for a file or folder to write that is, or lies in, something to read."""
+    if isinstance(target, Remote):
+        return
     resolved = target.resolve()
     for path in (path.resolve() for path in source.inputs):
         if resolved == path or path in resolved.parents:

@@ -102,7 +102,7 @@ class Remembered:
 
 def _files(group: Iterable[Pair]) -> Files:
     found = []
-    for path in (path for pair in group for path in (pair.reference, pair.candidate) if path):
+    for path in (path for pair in group for path in (pair.baseline, pair.file) if path):
         try:
             status = path.stat()
             found.append((path, status.st_mtime_ns, status.st_size))

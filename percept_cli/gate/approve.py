@@ -137,13 +137,13 @@ class Approval:
         return not self.globs or any(matches(name, glob) for glob in self.globs)
 
     def _changes(self, name: str, group: list[Pair]) -> list[Change]:
-        candidate = group[0].candidate
+        candidate = group[0].file
         if candidate:
             change = self._change(name, group, candidate)
             accepted = change.action in ("added", "updated") and self.variant is None
             return [change, *(_replaced(change.baseline, group) if accepted else ())]
         action: Action = "removed" if self.prune else "gone"
-        return [Change(action, pair.reference) for pair in group if pair.reference]
+        return [Change(action, pair.baseline) for pair in group if pair.baseline]
 
     def _change(self, name: str, group: list[Pair], candidate: Path) -> Change:
         target = self.baseline / name if self.candidate.is_dir() else self.baseline
@@ -156,7 +156,7 @@ class Approval:
             sha256 = hashlib.sha256(content).hexdigest()
             if self.accepted:
                 _check_unchanged(group, sha256, self.accepted[name])
-            equal = any(p.reference and _equal(p.reference, candidate) for p in group)
+            equal = any(p.baseline and _equal(p.baseline, candidate) for p in group)
             size_of(content, shown(candidate), self.max_pixels, decode=not equal)
             if equal:
                 return Change("unchanged", target, candidate)
@@ -173,7 +173,7 @@ def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:
         raise PerceptError(
             f"{shown(group[0].candidate or Path())}: changed since that check: check it again"
         )
-    baselines = [pair.reference for pair in group if pair.reference]
+    baselines = [pair.baseline for pair in group if pair.baseline]
     now = [hashlib.sha256(path.read_bytes()).hexdigest() for path in baselines if path.exists()]
     if before not in now and (before or now):
         name = shown(baselines[0] if baselines else Path(group[0].name))
@@ -182,7 +182,7 @@ def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:
 
 def _replaced(target: Path, group: list[Pair]) -> Iterator[Change]:
     """Baselines of the same name with another suffix."""
-    for reference in (pair.reference for pair in group):
+    for reference in (pair.baseline for pair in group):
         if not reference or reference == target or not _same(reference.stem, target.stem):
             continue
         # Where names in both Unicode forms are one file, it is the new one.

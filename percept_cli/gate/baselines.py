@@ -67,11 +67,11 @@ def _with_variants(pairs: list[Pair]) -> Iterable[Pair]:
 def _without_equal(group: list[Pair]) -> list[Pair]:
     """Only the variant whose file is equal to the candidate's, if there is one."""
     for pair in group:
-        if not (pair.reference and pair.candidate):
+        if not (pair.baseline and pair.file):
             continue
         # What is wrong with a file that cannot be read, the comparison will say.
         with suppress(OSError):
-            if filecmp.cmp(pair.reference, pair.candidate, shallow=False):
+            if filecmp.cmp(pair.baseline, pair.file, shallow=False):
                 return [pair]
     return group
 

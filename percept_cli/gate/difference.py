@@ -84,16 +84,14 @@ def _check(name: str, before: Saved, after: Saved) -> None:
 
 
 def _named(saved: Saved) -> dict[str, Result]:
-    """Each result by its path inside the folders of its run, or by its reference's."""
+    """Each result by its reference's path inside the folder of its run, or by its candidate's."""
     return dict(_names(saved.results, saved.settings))
 
 
 def _names(results: tuple[Result, ...], settings: Settings) -> Iterator[tuple[str, Result]]:
     for result in results:
-        root = settings.candidates if result.candidate else settings.references
-        path = result.candidate or result.reference or ""
-        if root is None:  # Of a manifest: two models have the same references.
-            yield result.reference or path, result
-        else:
-            inside = os.path.relpath(path, root)
-            yield (os.path.basename(path) if inside == "." else inside), result
+        # Two models have the same references; of one reference many candidates may be there.
+        sides = (result.reference, settings.references), (result.candidate, settings.candidates)
+        inside = [os.path.relpath(p, root) if root else p for p, root in sides if p is not None]
+        named = next((name for name in inside if name != "."), None)
+        yield named or os.path.basename(result.name), result

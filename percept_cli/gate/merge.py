@@ -131,7 +131,7 @@ def _settings(ordered: Sequence[Saved]) -> Settings:
 
 
 def _summary(ordered: Sequence[Saved], results: Sequence[Result]) -> Summary:
-    summary = Summary.over(results)
+    summary = Summary.over(results, ordered[0].summary.by)
     summary.complete = all(saved.summary.complete for saved in ordered)
     left_out = (file for saved in ordered for file in saved.summary.left_out)
     summary.left_out = tuple(dict.fromkeys(left_out))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from PIL import Image, ImageColor, UnidentifiedImageError
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.intact import surely_decodes
 from percept_cli.inputs.kinds import FIRST, opened_formats, plugin_for
+from percept_cli.inputs.stored import Place, Stored
 
 MAX_BYTES = 1 << 30
 """Most bytes of a file that are read, unless more are asked for."""
@@ -26,9 +26,14 @@ MOST_SCANS = 100
 """Most scans of a JPEG file, each of which decodes the whole image once more; cameras write ten."""
 
 
-def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Place, max_bytes: int = MAX_BYTES) -> bytes:
     """The file's content; PerceptError if there is none to read, or more than max_bytes."""
     name = shown(path)
+    if isinstance(path, Stored):
+        content = path.read(max_bytes)
+        if not content:
+            raise PerceptError(f"{name}: the file is empty: write it again")
+        return content
     try:
         str(path).encode("utf-8")
         status = path.stat()

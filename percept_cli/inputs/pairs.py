@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.files import reason_of
 from percept_cli.inputs.kinds import holds_image, readable
+from percept_cli.inputs.stored import Place, Remote, is_archive, members, place_of
 from percept_cli.inputs.text import opened_text
 
 SPELT = "the two names are written in different Unicode forms"
@@ -31,8 +32,8 @@ DELIMITERS = ",;\t"
 class Pair:
     """Two images to compare; one of them is None where a folder has no partner for the other."""
 
-    reference: Path | None
-    candidate: Path | None
+    reference: Place | None
+    candidate: Place | None
     name: str
     """Path that tells this pair from the others, without the part they share."""
     error: str | None = None
@@ -42,14 +43,64 @@ class Pair:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What a manifest says of the pair besides its images."""
 
+    @property
+    def baseline(self) -> Path | None:
+        """The reference, if it is a file of this machine."""
+        return self.reference if isinstance(self.reference, Path) else None
 
-def pairs_of(reference: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
-    """Pairs of two paths in the order of their names, and files left out as no images.
+    @property
+    def file(self) -> Path | None:
+        """The candidate, if it is a file of this machine."""
+        return self.candidate if isinstance(self.candidate, Path) else None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The images of a folder, of a tar file, or below a URL."""
+
+    place: Path | Remote
+    images: Mapping[str, Place]
+    """Relative path → where it is."""
+    others: list[str]
+    """Files that are no images."""
+
+    @classmethod
+    def of(cls, place: Path | Remote) -> Folder:
+        """What there is; PerceptError if that cannot be read."""
+        if isinstance(place, Path) and not is_archive(place):
+            names, others = _images_below(place)
+            return cls(place, {name: place / name for name in names}, others)
+        if is_archive(place):
+            found: Mapping[str, Place] = {member.name: member for member in members(place)}
+        else:
+            assert isinstance(place, Remote)
+            found = {name: place / name for name in place.files()}
+        shown_ones = {
+            name: image
+            for name, image in found.items()
+            if not any(part.startswith(".") for part in name.split("/"))
+        }
+        images = {name: image for name, image in shown_ones.items() if readable(name)}
+        return cls(place, images, [shown(v) for k, v in shown_ones.items() if k not in images])
+
+
+def is_folder(place: Path | Remote) -> bool:
+    """Whether it holds images, rather than being one."""
+    if is_archive(place):
+        return True
+    return place.is_folder() if isinstance(place, Remote) else place.is_dir()
+
+
+def pairs_of(reference: Path | Remote, candidate: Path | Remote) -> tuple[list[Pair], list[str]]:
+    """Pairs of two places in the order of their names, and files left out as no images.
 
     Raises PerceptError for a folder against something that is neither a file nor a folder.
     """
+    if Remote in map(type, (reference, candidate)) or any(map(is_archive, (reference, candidate))):
+        return _stored_pairs(reference, candidate)
+    assert isinstance(reference, Path) and isinstance(candidate, Path)
     if reference.is_dir() and candidate.is_dir():
-        return _folders(reference, candidate)
+        return _folders(Folder.of(reference), Folder.of(candidate))
     if candidate.is_dir():
         if not os.path.lexists(reference):
             raise PerceptError(f"{shown(reference)}: no such file or folder: check the path")
@@ -66,31 +117,48 @@ def pairs_of(reference: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
     return [Pair(reference, candidate, candidate.name)], []
 
 
-def _folders(references: Path, candidates: Path) -> tuple[list[Pair], list[str]]:
+def _stored_pairs(
+    reference: Path | Remote, candidate: Path | Remote
+) -> tuple[list[Pair], list[str]]:
+    if not is_folder(candidate):
+        if is_folder(reference):
+            raise PerceptError(
+                f"{shown(reference)} is a folder and {shown(candidate)} a file: to compare one "
+                "reference with a folder, name the file first"
+            )
+        return [Pair(reference, candidate, candidate.name)], []
+    found = Folder.of(candidate)
+    if is_folder(reference):
+        return _folders(Folder.of(reference), found)
+    pairs = [Pair(reference, image, name) for name, image in sorted(found.images.items())]
+    return pairs, found.others
+
+
+def _folders(before: Folder, after: Folder) -> tuple[list[Pair], list[str]]:
     """Match by relative path, else by the path without its extension."""
-    left, skipped_left = _images_below(references)
-    right, skipped_right = _images_below(candidates)
+    references, candidates = before.images, after.images
+    left, right = set(references), set(candidates)
     both = left & right
-    pairs = [Pair(references / name, candidates / name, name) for name in both]
+    pairs = [Pair(references[name], candidates[name], name) for name in both]
     composed = {_composed(name): name for name in left - both}
     for name in sorted(right - both):
         # Some systems store an accented letter as one character, others as two.
         if (other := composed.pop(_composed(name), None)) is not None:
-            pairs.append(Pair(references / other, candidates / name, name, notes=(SPELT,)))
+            pairs.append(Pair(references[other], candidates[name], name, notes=(SPELT,)))
             left, right = left - {other}, right - {name}
     left_stems, right_stems = _by_stem(left - both), _by_stem(right - both)
     for stem in left_stems.keys() | right_stems.keys():
         ours, theirs = left_stems.get(stem, []), right_stems.get(stem, [])
         if len(ours) == 1 and len(theirs) == 1:
-            pairs.append(Pair(references / ours[0], candidates / theirs[0], theirs[0]))
+            pairs.append(Pair(references[ours[0]], candidates[theirs[0]], theirs[0]))
         elif ours and theirs:
-            files = [shown(references / n) for n in ours] + [shown(candidates / n) for n in theirs]
+            files = [shown(references[n]) for n in ours] + [shown(candidates[n]) for n in theirs]
             reason = f"ambiguous match: {', '.join(files)}: rename or remove all but one of each"
-            pairs.append(Pair(references / ours[0], candidates / theirs[0], theirs[0], reason))
+            pairs.append(Pair(references[ours[0]], candidates[theirs[0]], theirs[0], reason))
         else:
-            pairs += [Pair(references / name, None, name) for name in ours]
-            pairs += [Pair(None, candidates / name, name) for name in theirs]
-    return sorted(pairs, key=lambda pair: pair.name), skipped_left + skipped_right
+            pairs += [Pair(references[name], None, name) for name in ours]
+            pairs += [Pair(None, candidates[name], name) for name in theirs]
+    return sorted(pairs, key=lambda pair: pair.name), before.others + after.others
 
 
 def _composed(name: str) -> str:
@@ -150,7 +218,7 @@ def _files(folder: Path) -> tuple[list[str], list[str]]:
     return names, again
 
 
-def pairs_in(manifest: Path) -> Iterator[Pair]:
+def pairs_in(manifest: Path | Remote) -> Iterator[Pair]:
     """Pairs of a CSV or JSON Lines file, in its order; paths are relative to its folder.
 
     A line that names no pair becomes a pair with an error. Raises PerceptError for a file that
@@ -175,7 +243,7 @@ def pairs_in(manifest: Path) -> Iterator[Pair]:
         raise PerceptError(f"{shown(manifest)}: no text: save it as UTF-8") from error
 
 
-def _from_csv(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
+def _from_csv(lines: TextIO, folder: Path | Remote, source: str) -> Iterator[Pair]:
     head = lines.readline()
     delimiter = max(DELIMITERS, key=head.count)
     columns = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
@@ -197,7 +265,7 @@ def _from_csv(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
             yield pair_of_row(dict(named), folder, where)
 
 
-def pairs_from_lines(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]:
+def pairs_from_lines(lines: TextIO, folder: Path | Remote, source: str) -> Iterator[Pair]:
     """Pairs of JSON Lines, each yielded before the next line is read."""
     for number, line in enumerate(iter(lines.readline, ""), start=1):
         where = f"{source}:{number}"
@@ -212,7 +280,7 @@ def pairs_from_lines(lines: TextIO, folder: Path, source: str) -> Iterator[Pair]
             yield pair_of_row(row if isinstance(row, dict) else {}, folder, where)
 
 
-def _from_parquet(manifest: Path) -> Iterator[Pair]:
+def _from_parquet(manifest: Path | Remote) -> Iterator[Pair]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -220,7 +288,7 @@ def _from_parquet(manifest: Path) -> Iterator[Pair]:
             f"{shown(manifest)}: Parquet needs pyarrow: run 'pip install \"percept-cli[tables]\"'"
         ) from error
     try:
-        file = parquet.ParquetFile(manifest)
+        file = parquet.ParquetFile(manifest.opened() if isinstance(manifest, Remote) else manifest)
         number = 0
         for batch in file.iter_batches(ROWS):
             for row in batch.to_pylist():
@@ -231,10 +299,10 @@ def _from_parquet(manifest: Path) -> Iterator[Pair]:
         raise PerceptError(f"{shown(manifest)}: no Parquet file ({reason}): check it") from error
 
 
-def pair_of_row(row: Mapping[str, object], folder: Path, where: str) -> Pair:
+def pair_of_row(row: Mapping[str, object], folder: Path | Remote, where: str) -> Pair:
     """The pair of a manifest's row, with paths relative to its folder; an error for one of none."""
     paths = {
-        key: folder / value
+        key: place if isinstance(place := place_of(value), Remote) else folder / value
         for key in ("reference", "candidate")
         if isinstance(value := row.get(key), str) and value and "\0" not in value
     }

@@ -55,7 +55,7 @@ def read_saved(file: Path) -> Saved:
         results = tuple(_beside(file, Result.of(pair)) for pair in document["pairs"])
         for result in results:
             _check_places(result)
-        summary = Summary.over(results)
+        summary = Summary.over(results, document["summary"].get("by"))
         summary.complete = document["summary"]["complete"]
         summary.left_out = tuple(document["summary"].get("left_out", ()))
         summary.verdict = document["summary"]["verdict"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from percept_cli.errors import PerceptError
+from percept_cli.inputs.stored import Remote
 from percept_cli.results import Result, Settings
 from percept_cli.summary import Summary
 
@@ -64,7 +65,7 @@ def writer_for(
     return writer
 
 
-def format_for(form: str | None, output: Path | None) -> str | None:
+def format_for(form: str | None, output: Path | Remote | None) -> str | None:
     """The format asked for, else that of the output's suffix, else None.
 
     Raises PerceptError for an unknown format, and for a suffix that tells none.

@@ -22,6 +22,7 @@ from percept_cli.outputs.words import (
     parts_of,
     places_of,
     settings_line,
+    spread_lines,
     summary_line,
 )
 from percept_cli.results import Result, Settings
@@ -56,7 +57,8 @@ class TableWriter:
             self._print(self._table(shown, settings))
             if left := len(self._results) - len(shown):
                 self._print(Text(f"… and {left} more: --limit 0 shows all", style="dim"))
-            self._print(Text(summary_line(summary)))
+            for line in (summary_line(summary), *spread_lines(summary)):
+                self._print(Text(line))
         self._print(Text(settings_line(settings), style="dim"))
         self._console.file.flush()
 

@@ -11,6 +11,11 @@ from percept_cli.errors import one_line
 from percept_cli.results import STATUSES, Jnd, Result, Settings
 from percept_cli.summary import Summary
 
+FEWEST_SPREAD = 10
+"""Pairs with numbers from which it is told how they spread."""
+
+BARS = " ▁▂▃▄▅▆▇█"
+
 MOST_NAMED = 3
 """Files named in the words about those that were left out."""
 
@@ -72,6 +77,40 @@ def summary_line(summary: Summary) -> str:
         line += f"; peak: max {figure(summary.max_peak)}"
     line = line if summary.complete else f"{line} (interrupted)"
     return f"{line}; {left_out_words(summary.left_out)}" if summary.left_out else line
+
+
+def spread_lines(summary: Summary) -> Iterator[str]:
+    """How totals spread, where there are enough of them to ask; and that of each group."""
+    percentiles, histogram = summary.percentiles, summary.histogram
+    if summary.scored >= FEWEST_SPREAD and percentiles and histogram:
+        told = ", ".join(
+            f"{'median' if percent == '50' else percent + ' %'} {figure(value)}"
+            for percent, value in percentiles.items()
+        )
+        yield f"total: {told}"
+        counts = histogram[1]
+        most = max(counts)
+        bars = "".join(BARS[-(-count * (len(BARS) - 1) // most)] for count in counts)
+        yield f"total: 0 {bars} {figure(summary.max_total)}"
+    groups = summary.groups
+    width = max((len(one_line(name)) for name in groups), default=0)
+    for name, group in groups.items():
+        totals = ", ".join(
+            f"{what} {figure(value)}"
+            for what, value in (
+                ("mean", group.mean_total),
+                ("median", (group.percentiles or {}).get("50")),
+                ("max", group.max_total),
+            )
+        )
+        pairs = "1 pair" if group.pairs == 1 else f"{group.pairs} pairs"
+        yield f"{summary.by} {one_line(name):<{width}}  {pairs}; total: {totals}"
+
+
+def worst_line(summary: Summary) -> str | None:
+    """The pairs that differ most, where no table shows them."""
+    named = ", ".join(f"{one_line(name)} {figure(total)}" for name, total in summary.worst)
+    return f"worst: {named}" if summary.pairs > 1 and named else None
 
 
 def left_out_words(files: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
@@ -17,6 +16,7 @@ from PIL import Image
 from percept_cli.errors import PerceptError, ShapesDiffer, shown
 from percept_cli.inputs import files
 from percept_cli.inputs.ignore import GREY, check_regions, ignored_pixels, without
+from percept_cli.inputs.stored import Member, Place, Remote, Stored, place_of
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.options import Options
 
@@ -30,8 +30,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Source: TypeAlias = Union[str, "os.PathLike[str]", Image.Image, "NDArray[Any]"]
+Source: TypeAlias = Union[str, "os.PathLike[str]", Remote, Member, Image.Image, "NDArray[Any]"]
 """An image: a path, a Pillow image, or an array as images.from_array takes."""
+
+
+def as_place(source: Source | None) -> Place | None:
+    """Where the image is; None if it is no file, nor stored anywhere."""
+    if isinstance(source, Stored):
+        return source
+    return place_of(source) if isinstance(source, str | os.PathLike) else None
 
 
 @dataclass(frozen=True)
@@ -384,9 +391,9 @@ class _File:
 
     @classmethod
     def of(cls, source: Source, max_bytes: int) -> _File | None:
-        if not isinstance(source, str | os.PathLike):
+        path = as_place(source)
+        if path is None:
             return None
-        path = Path(source)
         return cls(shown(path), files.read_bytes(path, max_bytes))
 
 

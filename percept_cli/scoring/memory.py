@@ -45,7 +45,7 @@ class Facts(NamedTuple):
     scale: Mapping[str, float]
 
 
-class Place(NamedTuple):
+class Slot(NamedTuple):
     """Where a pair's outcome is kept."""
 
     key: bytes
@@ -68,7 +68,7 @@ class Memory:
 
     def place(
         self, options: Options, reference: str | None, candidate: str | None, own_notes: int
-    ) -> Place | None:
+    ) -> Slot | None:
         """Where files with these hashes have their outcome; None where nothing is kept of them."""
         if self._cache is None or reference is None or candidate is None:
             return None
@@ -78,10 +78,10 @@ class Memory:
         if own is None:
             return None
         pair = bytes.fromhex(reference + candidate)
-        return Place(hashlib.sha256(own + pair).digest(), own_notes)
+        return Slot(hashlib.sha256(own + pair).digest(), own_notes)
 
     def find(
-        self, place: Place, known: Result, options: Options
+        self, place: Slot, known: Result, options: Options
     ) -> tuple[Scored, Facts | None] | None:
         """The outcome for a pair of which so much is known by its names."""
         packed = self._cache.get(place.key) if self._cache else None
@@ -105,7 +105,7 @@ class Memory:
         )
         return replace(first, result=result, frames=tuple(frames)), facts
 
-    def keep(self, place: Place, scored: Scored, facts: Facts | None) -> None:
+    def keep(self, place: Slot, scored: Scored, facts: Facts | None) -> None:
         """Keep an outcome; the facts are None where the network was not needed."""
         if not self._cache:
             return

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
+from percept_cli.inputs.stored import IN_FLIGHT, Place, Stored
 from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings
 from percept_cli.scoring.also import measured as measured_also
 from percept_cli.scoring.also import of_equal
@@ -26,12 +27,13 @@ from percept_cli.scoring.load import (
     Known,
     Loaded,
     View,
+    as_place,
     load,
     load_equal,
     undecoded,
 )
 from percept_cli.scoring.measuring import AHEAD_PIXELS, Measuring, done
-from percept_cli.scoring.memory import Facts, Memory, Place, version_of
+from percept_cli.scoring.memory import Facts, Memory, Slot, version_of
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.scored import Scored
 
@@ -68,7 +70,7 @@ class _Begun(NamedTuple):
     shapes_differ: bool = False
     alignment: Alignment | None = None
     canvas: Pixels | None = None
-    place: Place | None = None
+    place: Slot | None = None
     """Where the outcome is to be kept; None if it is not."""
     scored: Scored | None = None
     """The outcome, where it is known already."""
@@ -151,12 +153,14 @@ class Scorer:
         measuring: Measuring[P] = Measuring(in_turn=not ahead)
         # Until a size is known, one pair is read ahead; then the largest of the last ones counts.
         limit, here, held = min(ahead, 1), _Here(), deque[int](maxlen=ahead + 1)
-        pool = ThreadPoolExecutor(os.cpu_count())
+        pool = ThreadPoolExecutor(max(os.cpu_count() or 1, IN_FLIGHT))
         try:
             for pair in pairs:
                 begun = here.quickly(partial(self._without_work, pair))
                 future = done(begun) if begun else self._submitted(pool, pair)
                 decoding.append((pair, future))
+                if ahead and isinstance(pair.candidate, Stored):
+                    ahead = max(ahead, IN_FLIGHT)  # Most of its time it waits.
                 while len(decoding) > limit:
                     count = self._hand_on(decoding, held, measuring)
                     # What is measured together comes off at once, and so many are to follow.
@@ -271,9 +275,10 @@ class Scorer:
         if pair.candidate is None:
             return _Begun(replace(result, status="missing"), options)
         if pair.reference is None:
-            if not isinstance(pair.candidate, str | os.PathLike):
+            place = as_place(pair.candidate)
+            if place is None:
                 return _Begun(replace(result, status="new"), options)
-            return self._new(Path(pair.candidate), result, options)
+            return self._new(place, result, options)
         shapes_differ = False
         try:
             contents = Contents.of(pair.reference, pair.candidate, options)
@@ -328,7 +333,7 @@ class Scorer:
         size = scored.result.width or 0, scored.result.height or 0
         return begun._replace(result=scored.result, scored=scored, held=undecoded(size))
 
-    def _new(self, path: Path, result: Result, options: Options) -> _Begun:
+    def _new(self, path: Place, result: Result, options: Options) -> _Begun:
         result = replace(result, status="new")
         try:
             content = read_bytes(path, options.max_bytes)
@@ -339,7 +344,7 @@ class Scorer:
         return _Begun(replace(result, candidate_sha256=sha256), options, held=undecoded(size))
 
     def _loaded(
-        self, contents: Contents, result: Result, options: Options, place: Place | None = None
+        self, contents: Contents, result: Result, options: Options, place: Slot | None = None
     ) -> _Begun:
         loaded = load(contents, options, self._reference)
         return self._of(loaded, result, options)._replace(place=place)
@@ -529,10 +534,12 @@ def _result_of(pair: AnyPair) -> Result:
 
 
 def _hash_of(source: Source | None, options: Options) -> str | None:
-    if not isinstance(source, str | os.PathLike):
+    place = as_place(source)
+    if place is None:
         return None
-    return hashlib.sha256(read_bytes(Path(source), options.max_bytes)).hexdigest()
+    return hashlib.sha256(read_bytes(place, options.max_bytes)).hexdigest()
 
 
 def _name(source: Source) -> str | None:
-    return shown(Path(source)) if isinstance(source, str | os.PathLike) else None
+    place = as_place(source)
+    return None if place is None else shown(place)

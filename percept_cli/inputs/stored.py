@@ -1,0 +1,258 @@
+"""Images that are no files of this machine: fsspec's URLs, and the members of tar files."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from percept_cli.errors import OutputError, PerceptError, shown
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+T = TypeVar("T")
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+ATTEMPTS = 5
+"""How often what may pass is tried, with pauses that double from FIRST_PAUSE seconds on."""
+FIRST_PAUSE = 0.2
+
+IN_FLIGHT = 32
+"""Most pairs that are read ahead from elsewhere, all at once."""
+
+FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, ImportError)
+"""What trying again does not mend."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """An object, or a folder of them, that an fsspec URL names."""
+
+    url: str = field(repr=False)
+
+    def __str__(self) -> str:
+        """The URL without what may be secret: user, password and query."""
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+
+    def __truediv__(self, name: str) -> Remote:
+        parts = urlsplit(self.url)
+        return Remote(urlunsplit(parts._replace(path=posixpath.join(parts.path, name))))
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return posixpath.basename(urlsplit(self.url).path.rstrip("/"))
+
+    @property
+    def suffix(self) -> str:
+        return posixpath.splitext(self.name)[1]
+
+    @property
+    def parent(self) -> Remote:
+        parts = urlsplit(self.url)
+        return Remote(urlunsplit(parts._replace(path=posixpath.dirname(parts.path), query="")))
+
+    def read(self, max_bytes: int) -> bytes:
+        """All of it; PerceptError if there is none, it cannot be read, or has more bytes."""
+        try:
+            content = self._tried(lambda fs, path: fs.cat_file(path, start=0, end=max_bytes + 1))
+        except PerceptError:
+            if not self._is_empty():  # Of nothing no part can be had.
+                raise
+            return b""
+        if len(content) > max_bytes:
+            raise PerceptError(
+                f"{self}: over --max-bytes {max_bytes}: raise it if you trust the file"
+            )
+        return bytes(content)
+
+    def _is_empty(self) -> bool:
+        with suppress(PerceptError):
+            return bool(self._tried(lambda fs, path: fs.info(path).get("size") == 0))
+        return False
+
+    def part(self, start: int, end: int) -> bytes:
+        """Some of its bytes; PerceptError as `read`."""
+        return bytes(self._tried(lambda fs, path: fs.cat_file(path, start=start, end=end)))
+
+    def is_folder(self) -> bool:
+        """Whether it holds objects; PerceptError if that cannot be told."""
+        return bool(self._tried(lambda fs, path: fs.isdir(path)))
+
+    def files(self) -> list[str]:
+        """Names of all objects below it, without its own."""
+
+        def below(fs: AbstractFileSystem, path: str) -> list[str]:
+            root = path.rstrip("/") + "/"
+            return [str(name).removeprefix(root) for name in fs.find(path)]
+
+        return sorted(self._tried(below))
+
+    def opened(self) -> BinaryIO:
+        """A stream that reads it block by block."""
+        stream: BinaryIO = self._tried(lambda fs, path: fs.open(path, "rb"))
+        return stream
+
+    def put(self, file: Path) -> None:
+        """Store a file there; OutputError if that fails."""
+        try:
+            self._tried(lambda fs, path: fs.put_file(str(file), path))
+        except PerceptError as error:
+            raise OutputError(str(error)) from error
+
+    def located(self) -> tuple[AbstractFileSystem, str]:
+        """The file system and the path in it; PerceptError where its package is missing."""
+        return self._tried(lambda fs, path: (fs, path))
+
+    def _tried(self, act: Callable[[AbstractFileSystem, str], T]) -> T:
+        """What comes of it, after some tries; PerceptError in words without secrets."""
+        try:
+            from fsspec.core import url_to_fs
+            from tenacity import (
+                Retrying,
+                retry_if_not_exception_type,
+                stop_after_attempt,
+                wait_exponential_jitter,
+            )
+
+            fs, path = url_to_fs(self.url)
+            for attempt in Retrying(
+                # Some try again by themselves.
+                stop=stop_after_attempt(1 if hasattr(fs, "retries") else ATTEMPTS),
+                wait=wait_exponential_jitter(FIRST_PAUSE, jitter=FIRST_PAUSE),
+                retry=retry_if_not_exception_type(FINAL),
+                reraise=True,
+            ):
+                with attempt:
+                    return act(fs, path)
+        except FileNotFoundError as error:
+            raise PerceptError(f"{self}: no such object: check the URL") from error
+        except PermissionError as error:
+            raise PerceptError(f"{self}: no permission: check your credentials") from error
+        except ImportError as error:
+            reason = _first_line(error)
+            raise PerceptError(
+                f"{self}: a package is missing ({reason}): run 'pip install "
+                '"percept-cli[remote]"\', and what that names'
+            ) from error
+        except Exception as error:  # Each file system has errors of its own.
+            reason = _first_line(error).replace(self.url, str(self))
+            secret = urlsplit(self.url)
+            for word in filter(None, (secret.query, secret.username, secret.password)):
+                reason = reason.replace(word, "…")
+            raise PerceptError(f"{self}: cannot be read ({reason}): check it") from error
+        raise AssertionError("every attempt returns or raises")
+
+
+class Upload:
+    """A file of this machine that is stored elsewhere when it is whole, as WholeFile places one."""
+
+    unfinished = None
+
+    def __init__(self, target: Remote) -> None:
+        self._target = target
+        self._folder = tempfile.TemporaryDirectory(prefix="percept-")
+        self._here = Path(self._folder.name) / "results"
+        self.file: BinaryIO = self._here.open("wb")
+
+    def place(self) -> None:
+        """Store it; OutputError if that fails."""
+        self.file.close()
+        self._target.put(self._here)
+
+    def drop(self) -> None:
+        """Leave nothing behind."""
+        self.file.close()
+        self._folder.cleanup()
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in a tar file."""
+
+    archive: Path | Remote
+    name: str
+    start: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{shown(self.archive)}/{self.name}"
+
+    def read(self, max_bytes: int) -> bytes:
+        """All of it; PerceptError if it cannot be read, or has more bytes."""
+        if self.size > max_bytes:
+            raise PerceptError(
+                f"{self}: {self.size} bytes, over --max-bytes {max_bytes}: "
+                "raise it if you trust the file"
+            )
+        if isinstance(self.archive, Remote):
+            content = self.archive.part(self.start, self.start + self.size)
+        else:
+            try:
+                with self.archive.open("rb") as stream:
+                    stream.seek(self.start)
+                    content = stream.read(self.size)
+            except OSError as error:
+                raise PerceptError(
+                    f"{self}: cannot be read ({error.strerror}): check it"
+                ) from error
+        if len(content) < self.size:
+            raise PerceptError(f"{self}: the tar file is cut short: write it again")
+        return content
+
+
+Stored = (Remote, Member)
+
+Place: TypeAlias = Path | Remote | Member
+"""Where an image is."""
+
+
+def place_of(text: str | os.PathLike[str]) -> Path | Remote:
+    """What a text names: an fsspec URL, else a path. `file://` is the path that it names."""
+    named = os.fspath(text)
+    if not URL.match(named):
+        return Path(named)
+    if named.lower().startswith("file://"):
+        from urllib.request import url2pathname
+
+        return Path(url2pathname(urlsplit(named).path))
+    return Remote(named)
+
+
+def is_archive(place: Path | Remote) -> bool:
+    """Whether it is a tar file, which counts as the folder of its files."""
+    return place.suffix.lower() == ".tar"
+
+
+def members(archive: Path | Remote) -> Iterator[Member]:
+    """The files of a tar file, in its order; PerceptError if it is none."""
+    try:
+        stream = archive.opened() if isinstance(archive, Remote) else archive.open("rb")
+        with stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            for info in tar:
+                if info.isreg():
+                    yield Member(archive, info.name.removeprefix("./"), info.offset_data, info.size)
+    except tarfile.TarError as error:
+        raise PerceptError(
+            f"{shown(archive)}: no tar file ({_first_line(error)}): write it again, uncompressed"
+        ) from error
+    except OSError as error:
+        reason = error.strerror or _first_line(error)
+        raise PerceptError(f"{shown(archive)}: cannot be read ({reason}): check it") from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -18,7 +18,7 @@ from percept_cli.inputs.configuration import TYPES
 
 ROOT = Path(percept_cli.__file__).parent
 BELOW = {
-    "cli": {"gate", "scoring", "network", "inputs", "outputs"},
+    "cli": {"distributed", "gate", "scoring", "network", "inputs", "outputs"},
     "snapshots": {"cli", "gate", "scoring", "network", "inputs", "outputs"},
     "gate": {"scoring", "network", "inputs"},
     "scoring": {"network", "inputs"},
@@ -26,7 +26,7 @@ BELOW = {
     "inputs": set(),
     "outputs": set(),
 }
-SHARED = {"results", "errors", "writing", "canvas"}
+SHARED = {"results", "summary", "errors", "writing", "canvas"}
 MODULES = sorted(path for path in ROOT.glob("*/**/*.py"))
 
 

@@ -62,7 +62,12 @@ def plot(
         if against:
             raise PerceptError("--against draws one run: give the results of one")
         names = _names(results[0], results[1])
-        picture, words = plots.side_by_side(Difference.of(first, *others), names)
+        changes = Difference.of(first, *others).changes
+        totals = [
+            [getattr(change, side).total or 0.0 for change in changes]
+            for side in ("before", "after")
+        ]
+        picture, words = plots.side_by_side(totals[0], totals[1], names)
         talk.note(words)
     elif against:
         picture = plots.against(first.results, against, by, measure)

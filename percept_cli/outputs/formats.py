@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Protocol, TextIO
 
 from percept_cli.errors import PerceptError
-from percept_cli.inputs.stored import Remote
 from percept_cli.results import Result, Settings
 from percept_cli.summary import Summary
 
@@ -21,6 +19,13 @@ class Writer(Protocol):
 
     def close(self, summary: Summary) -> None:
         """Write what comes after the last result."""
+
+
+class Named(Protocol):
+    """A path, or a URL."""
+
+    @property
+    def suffix(self) -> str: ...
 
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
@@ -65,7 +70,7 @@ def writer_for(
     return writer
 
 
-def format_for(form: str | None, output: Path | Remote | None) -> str | None:
+def format_for(form: str | None, output: Named | None) -> str | None:
     """The format asked for, else that of the output's suffix, else None.
 
     Raises PerceptError for an unknown format, and for a suffix that tells none.

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from percept_cli.gate.difference import Difference
 
 FORMS = (".png", ".svg", ".pdf")
 SIZE = (7.0, 4.5)
@@ -81,17 +80,16 @@ def against(results: Sequence[Result], column: str, by: str | None, measure: str
     return figure_
 
 
-def side_by_side(found: Difference, names: tuple[str, str]) -> tuple[Figure, str]:
-    """Each pair's total in two runs, and in words which is better, with a paired test.
+def side_by_side(
+    before: Sequence[float], after: Sequence[float], names: tuple[str, str]
+) -> tuple[Figure, str]:
+    """Each pair's totals in two runs, and in words which is better, with a paired test.
 
     The test is Wilcoxon's signed-rank test (1945) of the differences; pairs without one are left
     out.
     """
-    if not found.changes:
+    if not before:
         raise PerceptError("the two runs have no scored pair in common: name runs over one set")
-    before, after = (
-        [getattr(change, side).total for change in found.changes] for side in ("before", "after")
-    )
     figure_, axes = _axes(square=True)
     most = max(*before, *after, 1e-9) * 1.05
     axes.plot([0, most], [0, most], color="grey", linewidth=1)
@@ -100,19 +98,18 @@ def side_by_side(found: Difference, names: tuple[str, str]) -> tuple[Figure, str
     axes.set_ylim(0, most)
     axes.set_xlabel(f"total, {names[0]}")
     axes.set_ylabel(f"total, {names[1]}")
-    words = _tested(before, after, found, names)
+    words = _tested(before, after, names)
     axes.set_title(words, fontsize=9, wrap=True)
     return figure_, words
 
 
-def _tested(
-    before: Sequence[float], after: Sequence[float], found: Difference, names: tuple[str, str]
-) -> str:
-    differing = found.better + found.worse
+def _tested(before: Sequence[float], after: Sequence[float], names: tuple[str, str]) -> str:
+    pairs = list(zip(before, after, strict=True))
+    better, worse = sum(b < a for a, b in pairs), sum(b > a for a, b in pairs)
     means = f"mean {figure(fmean(before))} and {figure(fmean(after))}"
-    sides = f"{names[1]} is nearer in {found.better}, {names[0]} in {found.worse}"
+    sides = f"{names[1]} is nearer in {better}, {names[0]} in {worse}"
     words = f"{len(before)} pairs: {means}; {sides}"
-    if not differing:
+    if not better + worse:
         return words
     try:
         from scipy.stats import wilcoxon
@@ -130,9 +127,14 @@ def save(picture: Figure, output: Path) -> None:
             # Without the date, equal results are equal files.
             dated: Mapping[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
             form = output.suffix.lower()
-            picture.savefig(
-                whole.file, format=form[1:], dpi=150, metadata=dated.get(form), bbox_inches="tight"
-            )
+            with _look():
+                picture.savefig(
+                    whole.file,
+                    format=form[1:],
+                    dpi=150,
+                    metadata=dated.get(form),
+                    bbox_inches="tight",
+                )
             whole.place()
         finally:
             whole.drop()
@@ -155,6 +157,16 @@ def _axes(*, square: bool = False) -> tuple[Figure, Axes]:
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
     return made, axes
+
+
+def _look() -> Any:
+    """A context in which figures look alike, whatever the user's own settings."""
+    try:
+        from matplotlib import rc_context
+    except ImportError as error:
+        raise PerceptError(f"a plot needs matplotlib: {WITH_PLOTS}") from error
+    look: Any = {"svg.hashsalt": "percept", "axes.spines.top": False, "axes.spines.right": False}
+    return rc_context(look)
 
 
 def _number(value: object) -> float | None:

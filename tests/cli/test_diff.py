@@ -20,19 +20,21 @@ def runs(percept: Run, tmp_path: Path) -> dict[str, float]:
         percept("compare", REFERENCES, SAMPLES / folder, *flags)
         document = json.loads((tmp_path / f"{name}.json").read_text())
         totals.append({Path(p["candidate"]).name: p["total"] for p in document["pairs"]})
-    return {name: totals[1][name] - totals[0][name] for name in totals[0]}
+    return {
+        Path(name).with_suffix(".png").name: totals[1][name] - totals[0][name] for name in totals[0]
+    }
 
 
 def test_the_largest_change_stands_first(percept: Run, runs: dict[str, float]) -> None:
     done = percept("diff", "a.json", "b.json")
     assert done.returncode == 0
-    names = [line.split()[0] for line in done.stdout.splitlines() if ".jpg" in line]
+    names = [line.split()[0] for line in done.stdout.splitlines() if ".png" in line]
     assert names == sorted(runs, key=lambda name: -abs(runs[name]))
     assert f"{len(runs)} worse, 0 better, 0 the same; mean total" in done.stdout
     back = percept("diff", "b.json", "a.json")
     assert f"0 worse, {len(runs)} better" in back.stdout
     limited = percept("diff", "a.json", "b.json", "--limit", "2")
-    assert "and 3 more" in limited.stdout and limited.stdout.count(".jpg") == 2
+    assert "and 3 more" in limited.stdout and limited.stdout.count(".png") == 2
     assert "5 the same" in percept("diff", "a.json", "a.json").stdout
 
 
@@ -43,7 +45,7 @@ def test_pairs_of_one_run_are_named(percept: Run, tmp_path: Path) -> None:
     document["summary"]["pairs"] -= 1
     (tmp_path / "c.json").write_text(json.dumps(document))
     done = percept("diff", "a.json", "c.json")
-    assert f"1 only in OLD: {Path(gone['candidate']).name}" in done.stdout
+    assert f"1 only in OLD: {Path(gone['reference']).name}" in done.stdout
     assert "1 only in NEW" in percept("diff", "c.json", "a.json").stdout
 
 
@@ -57,3 +59,16 @@ def test_runs_with_other_settings_do_not_compare(percept: Run, tmp_path: Path) -
     document["settings"] |= {"blur": 0.0, "torch_version": "9"}
     (tmp_path / "c.json").write_text(json.dumps(document))
     assert percept("diff", "a.json", "c.json").returncode == 0
+
+
+def test_two_models_are_matched_by_their_references(percept: Run) -> None:
+    """Their outputs may have other names; of one reference the candidates' names count."""
+    for name, folder in (("a", "jpeg-1"), ("b", "noise-1")):
+        flags = ("--layers", "conv1_1", "--output", f"{name}.json", "-q")
+        percept("compare", REFERENCES, SAMPLES / folder, *flags)
+    done = percept("diff", "a.json", "b.json")
+    assert done.returncode == 0 and " worse, " in done.stdout and "only in" not in done.stdout
+    one = ("compare", REFERENCES / "coffee.png", REFERENCES, "--layers", "conv1_1", "-q")
+    percept(*one, "--output", "c.json")
+    done = percept("diff", "c.json", "c.json")
+    assert "5 the same" in done.stdout

@@ -63,7 +63,9 @@ class Faulty(BaseHTTPRequestHandler):
     do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
 
     def _pass_on(self, *, cut: bool) -> None:
-        headers = {n: v for n, v in self.headers.items() if n != "Transfer-Encoding"}
+        own = ("transfer-encoding", "expect", "connection")
+        headers = {n: v for n, v in self.headers.items() if n.lower() not in own}
+        headers.setdefault("Content-Type", "application/octet-stream")
         body = self._body()
         request = Request(self.store + self.path, body, headers, method=self.command)
         try:

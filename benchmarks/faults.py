@@ -1,6 +1,8 @@
-"""Faults at random moments: kills, files that cannot grow, many processes in one folder.
+"""Faults at random moments: kills, files that cannot grow, full disks, many processes at once.
 
     python benchmarks/faults.py [KILLS]
+
+Disks that are full need root, to mount them.
 
 Each run is looked at twice: right after the fault no file may be torn, none lost and no exit code
 wrong; after the next run, which nothing disturbs, nothing may be left behind. Writes its table to
@@ -22,8 +24,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -45,6 +48,9 @@ TOGETHER = 32
 
 SIGNALS = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130, -2)}
 """Signals, and the exit codes they may end in; the second before percept's first line."""
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+"""What a file's size is rounded to on the disks that are full."""
+
 FAST = ("--layers=conv1_1", "--distance=l2")
 PROBLEMS = ("torn or lost", "left behind", "wrong exit code", "traceback")
 
@@ -198,16 +204,21 @@ def trial(
     template: Path,
     arguments: Sequence[str],
     fault: Callable[[Path], tuple[int, str, Sequence[int]]],
+    disk: int | None = None,
 ) -> Counter[str]:
-    """What became of one run.
+    """What became of one run, on a disk that has so many bytes left until it is over.
 
     The fault gives its exit code, what it said, and which codes are right.
     """
     found: Counter[str] = Counter(runs=1)
-    with tempfile.TemporaryDirectory() as root:
+    with tempfile.TemporaryDirectory() as root, mounted(Path(root), disk) as resize:
         folder = Path(root) / "run"
         shutil.copytree(template, folder)
+        if disk is not None:
+            sizes = (path.lstat().st_size for path in folder.rglob("*"))
+            resize(disk + sum(-(-size // PAGE_SIZE) * PAGE_SIZE for size in sizes))
         code, said, right = fault(folder)
+        resize(1 << 30)
         found["wrong exit code"] += code not in right
         found["traceback"] += "Traceback" in said
         found["torn or lost"] += not intact(folder)
@@ -220,6 +231,23 @@ def trial(
     if any(found[problem] for problem in PROBLEMS):
         print(arguments, code, said, again.returncode, said_again, file=sys.stderr)
     return found
+
+
+@contextmanager
+def mounted(folder: Path, disk: int | None) -> Iterator[Callable[[int], None]]:
+    """A disk of its own in that folder, if one is asked for, and what changes its size."""
+    if disk is None:
+        yield lambda _: None
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "percept", folder], check=True)
+    try:
+        yield (
+            lambda size: (
+                subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True) and None
+            )
+        )
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def killed(
@@ -291,6 +319,15 @@ def main() -> None:
             jobs.append((where, pool.submit(trial, template, COMMANDS[name], fault)))
         for name, job in jobs:
             outcomes.setdefault(name, Counter()).update(job.result())
+        if os.geteuid() == 0:
+            for number in range(FULL):
+                name = list(COMMANDS)[number % len(COMMANDS)]
+                fault = too_small(COMMANDS[name], 1 << 40)
+                room = rng.randrange(0, 12) * PAGE_SIZE
+                where = "a disk that is full, all commands"
+                outcomes.setdefault(where, Counter()).update(
+                    trial(template, COMMANDS[name], fault, room)
+                )
         outcomes[f"{TOGETHER} checks at once into one folder"] = together(template)
     found = [
         (name, *(str(outcome[what]) for what in ("runs", *PROBLEMS)))

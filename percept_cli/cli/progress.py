@@ -20,11 +20,16 @@ def with_progress(items: Iterable[T], total: int | None) -> Iterator[T]:
         yield from items
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
+    from rich.text import Text
+
+    class Rate(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.3g}/s" if task.speed else "", style="dim")
 
     console = Console(stderr=True)
-    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), Remaining())
+    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), Rate(""), Remaining())
     with ExitStack() as shown:
         bar = Progress(*columns, console=console, transient=True)
         task = bar.add_task("comparing", total=total)

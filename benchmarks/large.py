@@ -1,0 +1,182 @@
+"""Runs of many pairs: flat time and memory, the cache, kills, and two processes that share it.
+
+    python benchmarks/large.py [COUNT [ODIFF]]
+
+COUNT pairs (100,000) of small generated images, of which each fifth differs, without a cache, with
+an empty one, and with what that kept; then 500 pairs, killed 30 times; then two processes of 1,000
+pairs with one cache. ODIFF is the program of the npm package odiff-bin, whose server mode answers
+for the same folder unchanged.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from folders import odiff_server
+from measuring import machine, table
+from PIL import Image
+
+COUNT = 100_000
+DIFFERING = 5
+"""Each so-manieth pair differs."""
+SIDE = 64
+IN_A_FOLDER = 1000
+KILLS, KILLED_PAIRS = 30, 500
+SHARED_PAIRS = 1000
+
+CACHED = {name: value for name, value in os.environ.items() if name != "PERCEPT_NO_CACHE"}
+
+
+def write(folder: Path, count: int, first: int = 0) -> None:
+    """Write that many pairs to `references` and `candidates`."""
+    rng = np.random.default_rng(first)
+    for number in range(first, first + count):
+        inside = f"{number // IN_A_FOLDER:04}"
+        pixels = rng.integers(0, 256, (SIDE // 8, SIDE // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+        for role in ("references", "candidates"):
+            path = folder / role / inside
+            path.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path / f"{number:06}.png", compress_level=1)
+            if number % DIFFERING == 0:
+                pixels = pixels.copy()
+                pixels[: SIDE // 4, : SIDE // 4] ^= 64
+
+
+def run(folder: Path, *arguments: str, output: str = "results.csv") -> tuple[float, float]:
+    """Seconds and peak mebibytes of one run of the command."""
+    command = [sys.executable, "-m", "percept_cli", "compare", "references", "candidates"]
+    command += ["--quiet", "--output", output, *arguments]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, env=CACHED)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"percept failed with {process.returncode}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def many(folder: Path, count: int, odiff: str | None) -> list[tuple[str, ...]]:
+    """Time and memory of a tenth and of all, with and without what a cache kept."""
+    rows = []
+    write(folder / "tenth", count // 10)
+    write(folder / "all", count)
+    for name, size in (("tenth", count // 10), ("all", count)):
+        first = run(folder / name, "--cache=kept")
+        second = run(folder / name, "--cache=kept", output="again.csv")
+        same = (folder / name / "results.csv").read_bytes() == (
+            folder / name / "again.csv"
+        ).read_bytes()
+        for what, (seconds, memory) in (("empty", first), ("full", second)):
+            rows.append(
+                (
+                    f"{size} pairs, cache {what}",
+                    f"{seconds:.1f} s",
+                    f"{1000 * seconds / size:.3f} ms",
+                    f"{memory:.0f} MiB",
+                    "" if what == "empty" else f"{first[0] / seconds:.1f} times",
+                    "" if what == "empty" else "equal" if same else "NOT EQUAL",
+                )
+            )
+    unchanged = folder / "unchanged"
+    unchanged.mkdir()
+    for role in ("references", "candidates"):
+        (unchanged / role).symlink_to((folder / "tenth/references").resolve())
+    size = count // 10
+    seconds, memory = run(unchanged, "--cache=kept")
+    rows.append(
+        (
+            f"{size} pairs, all equal",
+            f"{seconds:.1f} s",
+            f"{1000 * seconds / size:.3f} ms",
+            f"{memory:.0f} MiB",
+            "",
+            "",
+        )
+    )
+    if odiff:
+        names = sorted((folder / "tenth/references").rglob("*.png"))
+        inside = [str(path.relative_to(folder / "tenth/references")) for path in names]
+        pairs = [(f"references/{name}", f"candidates/{name}") for name in inside]
+        start = time.perf_counter()
+        odiff_server(unchanged, odiff, pairs)
+        seconds = time.perf_counter() - start
+        each = f"{1000 * seconds / size:.3f} ms"
+        rows.append((f"{size} pairs, all equal, odiff", f"{seconds:.1f} s", each, "", "", ""))
+    return rows
+
+
+def kills(folder: Path) -> str:
+    """Kill a run at random moments, continue it, and compare what it wrote in the end."""
+    write(folder, KILLED_PAIRS)
+    seconds, _ = run(folder, "--no-cache", output="whole.json")
+    whole, chance = (folder / "whole.json").read_bytes(), random.Random(0)
+    done = equal = pieces = 0
+    command = [sys.executable, "-m", "percept_cli", "compare", "references", "candidates"]
+    command += ["--quiet", "--output=results.json", "--cache=kept"]
+    while done < KILLS:
+        shutil.rmtree(folder / "kept", ignore_errors=True)
+        (folder / "results.json").unlink(missing_ok=True)
+        for _ in range(min(3, KILLS - done)):
+            process = subprocess.Popen(command, cwd=folder, env=CACHED)
+            time.sleep(chance.uniform(0.5, seconds))
+            process.send_signal(signal.SIGKILL)
+            done += 1
+            pieces += process.wait() == -signal.SIGKILL
+        subprocess.run(command, cwd=folder, env=CACHED, check=True)
+        equal += (folder / "results.json").read_bytes() == whole
+    return (
+        f"{KILLS} kills, {pieces} before the end, in {-(-KILLS // 3)} runs that were continued: "
+        f"{equal} of them ended with the bytes of a run that nobody disturbed"
+    )
+
+
+def shared(folder: Path) -> str:
+    """Two processes at once, with one cache and other pairs in part."""
+    for name, first in (("one", 0), ("two", SHARED_PAIRS // 2)):
+        write(folder / name, SHARED_PAIRS, first)
+        run(folder / name, "--no-cache", output="whole.json")
+    command = [sys.executable, "-m", "percept_cli", "compare", "references", "candidates"]
+    command += ["--output=results.json", f"--cache={folder / 'kept'}"]
+    names = ("one", "two")
+    processes = [
+        subprocess.Popen(command, cwd=folder / name, env=CACHED, stderr=subprocess.PIPE, text=True)
+        for name in names
+    ]
+    said = [process.communicate()[1] for process in processes]
+    wrong = sum(
+        (folder / name / "results.json").read_bytes() != (folder / name / "whole.json").read_bytes()
+        for name in names
+    )
+    warned = sum("cache" in text for text in said)
+    codes = [process.returncode for process in processes]
+    return (
+        f"two processes of {SHARED_PAIRS} pairs with one cache: exit codes {codes}, "
+        f"{wrong} with a wrong score, {warned} with a warning"
+    )
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    odiff = sys.argv[2] if len(sys.argv) > 2 else shutil.which("odiff")
+    print(machine(), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        rows = many(Path(name), count, odiff)
+    header = ("run", "time", "per pair", "peak memory", "faster", "output")
+    print(f"\n{table(header, rows)}\n", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        print(kills(Path(name)), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        print(shared(Path(name)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

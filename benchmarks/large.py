@@ -4,12 +4,13 @@
 
 COUNT pairs (100,000) of small generated images, of which each fifth differs, without a cache, with
 an empty one, and with what that kept; then 500 pairs, killed 30 times; then two processes of 1,000
-pairs with one cache. ODIFF is the program of the npm package odiff-bin, whose server mode answers
+pairs with one cache; then 5,000 pairs on Ray. ODIFF is the program of the npm package odiff-bin, whose server mode answers
 for the same folder unchanged.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ SIDE = 64
 IN_A_FOLDER = 1000
 KILLS, KILLED_PAIRS = 30, 500
 SHARED_PAIRS = 1000
+RAY_PAIRS = 5000
 
 CACHED = {name: value for name, value in os.environ.items() if name != "PERCEPT_NO_CACHE"}
 
@@ -164,18 +167,70 @@ def shared(folder: Path) -> str:
     )
 
 
+def on_ray(folder: Path) -> list[str]:
+    """A local run's records against those of Ray's workers, of which one is killed at last."""
+    write(folder, RAY_PAIRS)
+    seconds, _ = run(folder, "--no-cache", output="local.csv")
+    with (folder / "local.csv").open(newline="") as stream:
+        local = _numbers(csv.DictReader(stream))
+    told = [f"{RAY_PAIRS} pairs here: {seconds:.0f} s"]
+    for workers, kill in ((1, False), (2, False), (2, True)):
+        output = f"on-ray-{workers}-{kill}"
+        command = [sys.executable, "-m", "percept_cli", "compare", "references", "candidates"]
+        command += ["--quiet", "--no-cache", "--engine=ray", f"--workers={workers}"]
+        command += ["--format=csv", f"--output={output}"]
+        start, killed = time.perf_counter(), False
+        process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            if kill and not killed and list((folder / output).glob("*.csv")):
+                found = _workers()
+                if found:
+                    os.kill(found[0], signal.SIGKILL)
+                    killed = True
+            time.sleep(0.2)
+        rows: list[dict[str, object]] = []
+        for file in sorted((folder / output).glob("*.csv")):
+            with file.open(newline="") as stream:
+                rows += _numbers(csv.DictReader(stream))
+        same = "equal" if rows == local else "OTHER"
+        what = f"{workers} worker{'s' * (workers > 1)}{', one killed' * killed}"
+        told.append(f"Ray, {what}: {time.perf_counter() - start:.0f} s, records {same}")
+    return told
+
+
+def _workers() -> list[int]:
+    """Processes of Ray that score now."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    lines = [line for line in listed.splitlines() if "ray::" in line and "Worker" in line]
+    return [int(line.split()[0]) for line in lines]
+
+
+def _numbers(rows: Iterable[dict[str, str]]) -> list[dict[str, object]]:
+    """The same rows with numbers as numbers: writers differ in how they spell them."""
+
+    def value(text: str) -> object:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+
+    return [{name: value(text) for name, text in row.items()} for row in rows]
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
     odiff = sys.argv[2] if len(sys.argv) > 2 else shutil.which("odiff")
-    print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as name:
         rows = many(Path(name), count, odiff)
+    print(machine(), flush=True)  # It imports torch, whose memory children seem to take.
     header = ("run", "time", "per pair", "peak memory", "faster", "output")
     print(f"\n{table(header, rows)}\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
         print(kills(Path(name)), flush=True)
     with tempfile.TemporaryDirectory() as name:
         print(shared(Path(name)), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        print("\n".join(on_ray(Path(name))), flush=True)
 
 
 if __name__ == "__main__":

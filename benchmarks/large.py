@@ -4,8 +4,8 @@
 
 COUNT pairs (100,000) of small generated images, of which each fifth differs, without a cache, with
 an empty one, and with what that kept; then 500 pairs, killed 30 times; then two processes of 1,000
-pairs with one cache; then 5,000 pairs on Ray. ODIFF is the program of the npm package odiff-bin, whose server mode answers
-for the same folder unchanged.
+pairs with one cache; then 5,000 pairs on Ray. ODIFF is the program of the npm package odiff-bin,
+whose server mode answers for a tenth of the folder, unchanged.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _band(band: Band) -> str:
 def row(result: Result, settings: Settings) -> dict[str, Any]:
     """Column → value; what only the network knows is empty for a pair that did not need it."""
     x, y = result.peak_at or (None, None)
-    used = result.status in ("compared", "passed", "failed")
+    used = bool(result.total)
     thresholds = result.thresholds or Thresholds()
     scale = (settings.scale if used else None) or {}
     return {

@@ -82,14 +82,11 @@ class Cache:
         self._out = False
         self._used: list[bytes] = []
         self._written = 0
-        self.hits = 0
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
         with self._lock:
-            value = self._guarded(lambda: self._get(key))
-        self.hits += value is not None
-        return value
+            return self._guarded(lambda: self._get(key))
 
     def put(self, key: bytes, value: bytes) -> None:
         """Keep the value, if that is possible."""

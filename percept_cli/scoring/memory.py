@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 Keeps = Literal["numbers", "maps", "pictures"]
 """What is wanted of pairs: with pictures also what a map lies over, which is decoded again."""
 
-NO_NUMBERS = ("max_pixels", "max_bytes", "weights")
-"""Options that change no number, or whose file does instead."""
-
 PACKAGES = ("percept-cli", "torch", "numpy", "pillow")
 """What decodes and computes."""
 
@@ -137,7 +134,8 @@ def _key_of(options: Options) -> bytes | None:
     weights = path_of(options.weights)
     if not weights.is_file():
         return None
-    names = (each.name for each in fields(options) if each.name not in NO_NUMBERS)
+    # Of the weights their content counts; the limits decide what is an error.
+    names = (each.name for each in fields(options) if each.name != "weights")
     chosen = {name: getattr(options, name) for name in names}
     regions = (region_of(region) for region in options.ignore)
     masks = [sha256_of(region) for region in regions if isinstance(region, Path)]

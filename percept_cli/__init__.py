@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from percept_cli.batch import Pair, PairResult, Results, check, score, score_folders
     from percept_cli.errors import PerceptError
-    from percept_cli.metric import PerceptualDistance
+    from percept_cli.metric import PerceptualDistance as PerceptualDistance
     from percept_cli.network.loss import PerceptualLoss, StyleLoss, total_variation
     from percept_cli.scoring.load import Source
 
@@ -25,7 +25,6 @@ __all__ = [
     "Pair",
     "PairResult",
     "PerceptError",
-    "PerceptualDistance",
     "PerceptualLoss",
     "Results",
     "StyleLoss",
@@ -107,7 +106,7 @@ def compare(
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, METRIC]
 
 
 def __getattr__(name: str) -> Any:
@@ -121,8 +120,12 @@ def __getattr__(name: str) -> Any:
 
         return getattr(loss, name)
     if name == METRIC:
-        from percept_cli import metric
+        from percept_cli.errors import PerceptError
 
+        try:
+            from percept_cli import metric
+        except PerceptError as error:
+            raise AttributeError(str(error)) from error
         return metric.PerceptualDistance
     if name in BATCH:
         from percept_cli import batch

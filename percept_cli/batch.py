@@ -22,9 +22,10 @@ from percept_cli.network.layers import chosen
 from percept_cli.outputs.words import figure, notes_of, places_of, summary_line
 from percept_cli.results import Result
 from percept_cli.scoring.cache import cache_for
+from percept_cli.scoring.load import as_place
 from percept_cli.scoring.memory import Keeps, Memory
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.score import Scorer
+from percept_cli.scoring.score import AnyPair, Scorer
 from percept_cli.scoring.scored import Scored
 from percept_cli.summary import Summary
 
@@ -73,19 +74,26 @@ class PairResult(Result):
     _images: tuple[Source, Source] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of_scored(
-        cls, scored: Scored, reference: Source | None = None, candidate: Source | None = None
-    ) -> PairResult:
+    def of_scored(cls, scored: Scored, pair: AnyPair | None = None) -> PairResult:
         """The result, knowing its map, or of what to make it."""
         known = {each.name: getattr(scored.result, each.name) for each in fields(Result)}
-        images = None if reference is None or candidate is None else (reference, candidate)
-        return cls(**known, _scored=scored, _images=images)
+        if pair is None or pair.reference is None or pair.candidate is None:
+            return cls(**known, _scored=scored)
+        return cls(**known, _scored=scored, _images=(pair.reference, pair.candidate))
+
+    @classmethod
+    def of_many(cls, scored: Iterable[tuple[AnyPair, Scored]]) -> Iterator[PairResult]:
+        """Results that are all held: maps and pictures of files are made when asked for."""
+        for pair, one in scored:
+            files = all(as_place(image) is not None for image in (pair.reference, pair.candidate))
+            kept = replace(one, map=None, candidate=None, frames=()) if files else one
+            yield cls.of_scored(kept, pair)
 
     @cached_property
     def scored(self) -> Scored | None:
-        """With its map and picture; where only numbers were kept, measured once more."""
+        """With its map and picture: where they were not kept, measured once more."""
         kept = self._scored
-        if not (kept and self._images and self.total) or kept.candidate is not None:
+        if not (kept and self._images and self.total is not None) or kept.candidate is not None:
             return kept
         options = replace(kept.options, frame=self.frame or kept.options.frame)
         return Scorer(options).compare(*self._images)
@@ -165,7 +173,9 @@ class Results(Sequence[PairResult]):
         """The rows as a pyarrow.Table; ImportError where pyarrow is missing."""
         import pyarrow
 
-        return pyarrow.Table.from_pylist(self.rows())
+        rows = self.rows()
+        names = dict.fromkeys(name for row in rows for name in row)
+        return pyarrow.table({name: [row.get(name) for row in rows] for name in names})
 
     def _repr_html_(self) -> str:
         from markupsafe import escape
@@ -215,7 +225,7 @@ def score(
     """
     scorer = Scorer(options_of(**options), workers=workers, memory=_memory(cache))
     return (
-        PairResult.of_scored(scored, pair.reference, pair.candidate)
+        PairResult.of_scored(scored, pair)
         for pair, scored in scorer.score(Pair.of(pair) for pair in pairs)
     )
 
@@ -241,10 +251,7 @@ def score_folders(
     scorer = Scorer(
         options_of(**options), one_reference=one, workers=workers, memory=_memory(cache)
     )
-    return Results(
-        PairResult.of_scored(scored, pair.reference, pair.candidate)
-        for pair, scored in scorer.score(pairs)
-    )
+    return Results(PairResult.of_many(scorer.score(pairs)))
 
 
 def check(
@@ -279,10 +286,7 @@ def check(
     pairs, _ = checked_pairs(Path(baseline), Path(candidate))
     if not pairs:
         raise PerceptError(f"nothing to compare: no images in {baseline} and {candidate}")
-    return Checked(
-        PairResult.of_scored(scored, pair.reference, pair.candidate)
-        for pair, scored in judge.results(pairs)
-    )
+    return Checked(PairResult.of_many(judge.results(pairs)))
 
 
 def options_of(preset: str = "photo", **chosen_ones: Any) -> Options:
@@ -316,5 +320,7 @@ def _row(result: Result) -> dict[str, Any]:
     jnd = cast("dict[str, Any] | None", document.pop("jnd")) or {}
     document["jnd"] = jnd.get("value")
     document["jnd_words"] = jnd.get("words")
-    own = {name: value for name, value in extra.items() if name not in document}
-    return {**document, **layers, **also, **own}
+    measured = {**document, **layers, **also}
+    own = {name: value for name, value in extra.items() if name not in measured}
+    clashing = {name: value for name, value in extra.items() if name in measured}
+    return {**measured, **own} | ({"extra": clashing} if clashing else {})

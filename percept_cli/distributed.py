@@ -12,13 +12,15 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow
+from pyarrow import csv
 
 from percept_cli.errors import OutputError, PerceptError, shown, unwritable
 from percept_cli.inputs.pairs import Pair, pair_of_row
@@ -49,6 +51,9 @@ BATCH = 32
 
 SUMMARY = "_summary.json"
 
+COUNTED = ["status", "total", "peak"]
+"""Columns that are summed up."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -56,6 +61,7 @@ class Plan:
 
     options: Options
     cache: str | bool
+    cache_size: int
     schema: pyarrow.Schema
     folder: str
     """What the paths of a Parquet manifest are relative to."""
@@ -63,6 +69,8 @@ class Plan:
     """What other paths are relative to."""
     as_lines: bool
     """Whether records are JSON Lines, else the columns of CSV."""
+    described: Mapping[str, Any]
+    """Settings that only who started the run knows."""
 
 
 class Worker:
@@ -70,16 +78,20 @@ class Worker:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        os.chdir(plan.here)
-        memory = Memory(cache_for(plan.cache, logging.getLogger("percept").warning))
-        self._scorer = Scorer(plan.options, workers=1, memory=memory)
+        with suppress(OSError):  # Where all is elsewhere, it need not be there.
+            os.chdir(plan.here)
+        warn = logging.getLogger("percept").warning
+        memory = Memory(cache_for(plan.cache, warn, plan.cache_size))
+        # Of a machine's GPUs a worker sees its own; without one it is not to take what there is.
+        device = "cuda" if plan.options.device.startswith("cuda") else "cpu"
+        self._scorer = Scorer(replace(plan.options, device=device), workers=1, memory=memory)
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
         """A table with a row for each pair."""
         plan = self._plan
         scored = self._scorer.score(map(self._pair, batch.to_pylist()))
         results = [one.result for _, one in scored]
-        settings = self._scorer.settings()
+        settings = replace(self._scorer.settings(), **plan.described)
         if plan.as_lines:
             lines = [json.dumps(result.document()) for result in results]
             return pyarrow.table({"line": pyarrow.array(lines, pyarrow.string())})
@@ -89,7 +101,7 @@ class Worker:
     def _pair(self, row: Mapping[str, Any]) -> Pair:
         if "percept_pair" in row:
             return unpacked(row["percept_pair"])
-        return pair_of_row(row, Path(self._plan.folder), str(row.get("candidate")))
+        return pair_of_row(row, Path(self._plan.folder), shown(self._plan.folder))
 
 
 class Lines(BlockBasedFileDatasink):  # type: ignore[misc]
@@ -131,18 +143,19 @@ def _place(words: Any) -> Place:
 def score_on_ray(
     pairs: Iterable[Pair] | Path,
     options: Options,
-    settings: Callable[[Settings], Settings],
+    described: Mapping[str, Any],
     output: Path | Remote,
     form: str,
     *,
     workers: int | None,
     cache: str | bool,
+    cache_size: int,
     address: str | None,
     quiet: bool,
 ) -> Summary:
     """Score pairs, or those of a Parquet manifest, into a folder of files; what it came to.
 
-    `settings` adds to those of the scorer what else is known of the run.
+    `described` are settings that the scorer does not know, such as what the user named.
 
     Raises PerceptError for a form that Ray's workers do not write and where no pair is named,
     OutputError for a folder that holds something, or cannot be written.
@@ -152,10 +165,15 @@ def score_on_ray(
     if _is_taken(output):
         raise OutputError(f"{shown(output)} is there: workers write into a new folder")
     _start(workers, address, quiet=quiet)
-    dataset, extra, folder = _dataset(pairs)
+    try:
+        dataset, extra, folder = _dataset(pairs)
+    except (pyarrow.ArrowException, ray.exceptions.RayError) as error:
+        raise PerceptError(f"{shown(pairs)}: cannot be read by Ray: check it") from error
     scorer = Scorer(options)
-    schema = schema_of(settings(scorer.settings()), extra)
-    plan = Plan(options, cache, schema, str(folder), os.getcwd(), form == "jsonl")
+    schema = schema_of(scorer.settings(), extra)
+    plan = Plan(
+        options, cache, cache_size, schema, str(folder), os.getcwd(), form == "jsonl", described
+    )
     on_gpu = options.device.startswith("cuda")
     scored = dataset.map_batches(
         Worker,
@@ -179,7 +197,8 @@ def score_on_ray(
         told = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", str(error), re.MULTILINE)
         reason = told[-1] if told else type(error).__name__
         raise OutputError(f"Ray gave up ({reason}): {shown(output)} is not complete") from error
-    made = settings(_by_network(options, on_gpu=on_gpu) if summary.max_total else scorer.settings())
+    made = _by_network(options, on_gpu=on_gpu) if summary.max_total else scorer.settings()
+    made = replace(made, **described)
     end = {"version": VERSION, "settings": made.document(), "summary": summary.document()}
     try:
         if isinstance(output, Remote):
@@ -207,7 +226,8 @@ def _start(workers: int | None, address: str | None, *, quiet: bool) -> None:
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise PerceptError(f"--ray-address {address}: no such cluster ({reason})") from error
+            where = f"--ray-address {address}" if address else "Ray on this machine"
+            raise PerceptError(f"{where}: no cluster ({reason})") from error
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = sys.stderr.isatty() and not quiet
@@ -270,6 +290,11 @@ def _summed(where: Mapping[str, Any], form: str) -> Summary:
     """What was written, summed up by Ray."""
     read = {"csv": ray.data.read_csv, "parquet": ray.data.read_parquet, "jsonl": ray.data.read_text}
     path = {"paths": where["path"], "filesystem": where.get("filesystem")}
+    if form == "csv":
+        text = pyarrow.string()
+        types = dict.fromkeys(COUNTED, text)
+        path["convert_options"] = csv.ConvertOptions(include_columns=COUNTED, column_types=types)
+        path["parse_options"] = csv.ParseOptions(newlines_in_values=True)
     parts = read[form](**path).map_batches(_sums, batch_format="pyarrow", batch_size=None)
     summary = Summary()
     for row in parts.iter_rows():

@@ -20,7 +20,7 @@ MOST_WORST = 5
 """The worst pairs that are named."""
 
 MOST_GROUPS = 1000
-"""Groups beyond which a column is none to group by."""
+"""Values beyond which a column is none to group by."""
 
 
 class Summary:
@@ -44,6 +44,8 @@ class Summary:
         self._totals = array("d")
         self._worst: list[tuple[float, int, str]] = []
         self._groups: dict[str, Summary] = {}
+        self.too_many_groups = False
+        """Whether the column has more values than groups are told of; then none is."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.document()})"
@@ -73,9 +75,12 @@ class Summary:
                     heapq.heappushpop(self._worst, place)
         if result.peak is not None:
             self.max_peak = max(self.max_peak or 0.0, result.peak)
-        if self.by is not None and self.by in result.extra and len(self._groups) <= MOST_GROUPS:
+        if self.by is not None and self.by in result.extra and not self.too_many_groups:
             name = str(result.extra[self.by])
             self._groups.setdefault(name, Summary()).add(result)
+            if len(self._groups) > MOST_GROUPS:
+                self.too_many_groups = True
+                self._groups = {}
 
     def add_many(
         self,

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,7 +123,20 @@ def test_records_are_a_local_runs_also_if_workers_die(
     lines = (tmp_path / "local.jsonl").read_text().splitlines()[:-1]
     assert found == list(map(json.loads, lines))
 
-    done = percept(*on_ray, "--output=lines", **OPEN)
+    # Of folders each record names them too.
+    for name in ("references", "candidates"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            side = "a" if name == "references" else "b"
+            shutil.copy(tmp_path / f"{number}-{side}.png", tmp_path / name / f"{number}.png")
+    folders = ("compare", "references", "candidates", "--layers=conv1_1", "--quiet")
+    percept(*folders, "--output=few.csv")
+    on_few = ("--engine=ray", "--ray-address", cluster, "--workers=1", "--format=csv")
+    percept(*folders, *on_few, "--output=few", **OPEN)
+    with (tmp_path / "few.csv").open(newline="") as stream:
+        assert numbers(records(tmp_path / "few")) == numbers(list(csv.DictReader(stream)))
+
+    done = percept(*on_ray, "--output=lines", "--format=csv", **OPEN)
     assert done.returncode == 3 and "lines is there" in done.stderr
 
 

@@ -30,7 +30,7 @@ from percept_cli.scoring.memory import Keeps
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS, Options
 from percept_cli.scoring.score import AHEAD, Scorer
 from percept_cli.scoring.scored import Scored
-from percept_cli.summary import Summary
+from percept_cli.summary import MOST_GROUPS, Summary
 
 SHOWN = 20
 
@@ -161,7 +161,9 @@ def compare(
         summary=Summary(by),
     )
     run.take(_scored(scorer, source, quiet=quiet or destination.fills_terminal))
-    if by and run.summary.pairs and not run.summary.groups:
+    if run.summary.too_many_groups:
+        talk.error(f"--by {by}: more than {MOST_GROUPS} values: none is summed up by itself")
+    elif by and run.summary.pairs and not run.summary.groups:
         raise PerceptError(f"--by {by}: no pair has that column: name one of the manifest's")
     raise typer.Exit(_exit_code(run, allow_unpaired))
 

@@ -29,7 +29,7 @@ from percept_cli.writing import WholeFile
 SECONDS_UNSEEN = 0.2
 """Most seconds, while results come, after which they stand in the file."""
 
-UNMARKED = ("csv",)
+UNMARKED = ("csv", "parquet")
 """Formats that do not say whether the run came to its end."""
 
 

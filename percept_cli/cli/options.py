@@ -310,7 +310,7 @@ Pairs = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Pairs from a .csv or .jsonl file with reference and candidate, paths relative to it; "
+        help="Pairs from a .csv, .jsonl or .parquet file with both, relative to it; "
         "- reads JSON Lines from standard input and answers each line at once.",
     ),
 ]

@@ -11,13 +11,16 @@ from percept_cli.cli.run import is_incomplete
 from percept_cli.cli.sources import refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
-from percept_cli.inputs.stored import Remote
+from percept_cli.inputs.stored import Remote, place_of
 from percept_cli.outputs.formats import format_for
 from percept_cli.outputs.words import summary_line
-from percept_cli.results import Settings
 from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scorer
 
-NOT_THERE = ("heatmap", "report", "shard", "sort", "csv_safe")
+DESCRIBED = ("references", "candidates", "configuration")
+"""Settings that no worker knows."""
+
+NOT_THERE = ("heatmap", "report", "report_copy", "shard", "sort", "by", "csv_safe")
 """Options that a run by many workers has not."""
 
 
@@ -29,7 +32,7 @@ def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
             raise PerceptError(f"--engine ray has no --{name.replace('_', '-')}: leave it out")
     reference, candidate = given["reference"], given["candidate"]
     output: Path | Remote | None = given["output"]
-    if output is None:
+    if output is None or output == Path("-"):
         raise PerceptError("--engine ray: name a new folder for the results with --output")
     manifest = given["pairs"]
     if manifest == "-":
@@ -38,18 +41,19 @@ def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
     refuse_inputs(output, source)
     from percept_cli.distributed import SUMMARY, score_on_ray
 
-    def settings(known: Settings) -> Settings:
-        return source.described(known, context.obj.file)
-
-    whole = Path(manifest) if manifest and Path(manifest).suffix == ".parquet" else None
+    known = source.described(Scorer(options).settings(), context.obj.file)
+    described = {name: getattr(known, name) for name in DESCRIBED}
+    place = place_of(manifest) if manifest else None
+    whole = place if isinstance(place, Path) and place.suffix == ".parquet" else None
     summary = score_on_ray(
         whole or source.pairs,
         options,
-        settings,
+        described,
         output,
         format_for(given["form"], output) or "csv",
         workers=given["workers"],
         cache=False if given["no_cache"] else str(given["cache"] or "") or True,
+        cache_size=given["cache_size"],
         address=given["ray_address"],
         quiet=given["quiet"],
     )

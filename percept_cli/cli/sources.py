@@ -30,6 +30,8 @@ class Source:
     """Whether all pairs have the same reference."""
     inputs: tuple[Path, ...] = ()
     """Files and folders that are read, so must not be written to."""
+    urls: tuple[Remote, ...] = ()
+    """Of what is read elsewhere, what the user named."""
     live: bool = False
     """Whether somebody waits for each answer before sending the next pair."""
     named: tuple[Path | Remote, Path | Remote] | None = None
@@ -77,7 +79,9 @@ def source_of(
         if manifest == "-":
             return Source(pairs_from_lines(_stdin(), Path(), "stdin"), live=True)
         place = place_of(manifest)
-        return Source(pairs_in(place), inputs=(place,) if isinstance(place, Path) else ())
+        if isinstance(place, Remote):
+            return Source(pairs_in(place), urls=(place,))
+        return Source(pairs_in(place), inputs=(place,))
     if not (reference and candidate):
         raise PerceptError("name a REFERENCE and a CANDIDATE, or --pairs: see 'percept compare -h'")
     pairs, skipped = pairs_of(reference, candidate)
@@ -124,6 +128,7 @@ def _listed(
         single=single,
         one_reference=one_reference,
         inputs=(*files, *variants),
+        urls=tuple(place for place in (reference, candidate) if isinstance(place, Remote)),
         named=(reference, candidate),
         left_out=left_out,
     )
@@ -132,6 +137,10 @@ def _listed(
 def refuse_inputs(target: Path | Remote, source: Source) -> None:
     """PerceptError for a file or folder to write that is, or lies in, something to read."""
     if isinstance(target, Remote):
+        if any(str(target) == str(url) for url in source.urls):
+            raise PerceptError(
+                f"{shown(target)} is what is compared and would be overwritten: name another"
+            )
         return
     resolved = target.resolve()
     for path in (path.resolve() for path in source.inputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -85,7 +86,13 @@ def _check(name: str, before: Saved, after: Saved) -> None:
 
 def _named(saved: Saved) -> dict[str, Result]:
     """Each result by its reference's path inside the folder of its run, or by its candidate's."""
-    return dict(_names(saved.results, saved.settings))
+    named: dict[str, Result] = {}
+    uses: Counter[str] = Counter()
+    for name, result in _names(saved.results, saved.settings):
+        uses[name] += 1
+        # A manifest may name a reference several times: for several rates, say.
+        named[name if uses[name] == 1 else f"{name} ({uses[name]})"] = result
+    return named
 
 
 def _names(results: tuple[Result, ...], settings: Settings) -> Iterator[tuple[str, Result]]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TextIO
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.files import reason_of
 from percept_cli.inputs.kinds import holds_image, readable
-from percept_cli.inputs.stored import Place, Remote, is_archive, members, place_of
+from percept_cli.inputs.stored import Place, Remote, is_archive, members, place_of, without_secrets
 from percept_cli.inputs.text import opened_text
 
 SPELT = "the two names are written in different Unicode forms"
@@ -69,7 +70,8 @@ class Folder:
         """What there is; PerceptError if that cannot be read."""
         if isinstance(place, Path) and not is_archive(place):
             names, others = _images_below(place)
-            return cls(place, {name: place / name for name in names}, others)
+            images: dict[str, Place] = {PurePath(n).as_posix(): place / n for n in names}
+            return cls(place, images, others)
         if is_archive(place):
             found: Mapping[str, Place] = {member.name: member for member in members(place)}
         else:
@@ -237,7 +239,7 @@ def pairs_in(manifest: Path | Remote) -> Iterator[Pair]:
             read = _from_csv if suffix == ".csv" else pairs_from_lines
             yield from read(lines, manifest.parent, shown(manifest))
     except OSError as error:
-        reason = error.strerror
+        reason = without_secrets(error.strerror or reason_of(error))
         raise PerceptError(f"{shown(manifest)}: cannot be read ({reason}): check it") from error
     except UnicodeError as error:
         raise PerceptError(f"{shown(manifest)}: no text: save it as UTF-8") from error
@@ -282,7 +284,7 @@ def pairs_from_lines(lines: TextIO, folder: Path | Remote, source: str) -> Itera
 
 def _from_parquet(manifest: Path | Remote) -> Iterator[Pair]:
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import parquet
     except ImportError as error:
         raise PerceptError(
             f"{shown(manifest)}: Parquet needs pyarrow: run 'pip install \"percept-cli[tables]\"'"
@@ -294,9 +296,22 @@ def _from_parquet(manifest: Path | Remote) -> Iterator[Pair]:
             for row in batch.to_pylist():
                 number += 1
                 yield pair_of_row(row, manifest.parent, f"{shown(manifest)}:{number}")
-    except ArrowException as error:
-        reason = reason_of(error)
+    except (PerceptError, OSError):
+        raise
+    except Exception as error:  # Arrow has errors of its own, and each file system.
+        reason = without_secrets(reason_of(error))
         raise PerceptError(f"{shown(manifest)}: no Parquet file ({reason}): check it") from error
+
+
+def _plain(value: object) -> object:
+    """The value as every output can have it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {shown(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | float) else shown(value)
 
 
 def pair_of_row(row: Mapping[str, object], folder: Path | Remote, where: str) -> Pair:
@@ -306,8 +321,14 @@ def pair_of_row(row: Mapping[str, object], folder: Path | Remote, where: str) ->
         for key in ("reference", "candidate")
         if isinstance(value := row.get(key), str) and value and "\0" not in value
     }
-    extra = {name: value for name, value in row.items() if name not in ("reference", "candidate")}
-    name = str(row.get("candidate"))
+    extra = {
+        shown(name): _plain(value)
+        for name, value in row.items()
+        if name not in ("reference", "candidate")
+    }
+    name = shown(paths.get("candidate", row.get("candidate")))
+    if isinstance(paths.get("candidate"), Path):
+        name = str(row.get("candidate"))
     pair = Pair(paths.get("reference"), paths.get("candidate"), name, extra=extra)
     for key in ("reference", "candidate"):
         if key not in paths:

@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from percept_cli.errors import OutputError, PerceptError, shown
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+WEB = re.compile(r"https?://", re.IGNORECASE)
 
 ATTEMPTS = 5
 """How often what may pass is tried, with pauses that double from FIRST_PAUSE seconds on."""
@@ -34,6 +37,13 @@ FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedEr
 """What trying again does not mend."""
 
 
+def without_secrets(text: str) -> str:
+    """The text without users, passwords and the queries of web addresses that are in it."""
+    text = re.sub(r"(\w://)[^/\s'\"@]*:[^/\s'\"@]*@", r"\1", text)
+    text = re.sub(r"(https?://)[^/\s'\"@]*@", r"\1", text)
+    return re.sub(r"(https?://[^\s'\"?#]*)[?#][^\s'\"]*", r"\1", text)
+
+
 @dataclass(frozen=True)
 class Remote:
     """An object, or a folder of them, that an fsspec URL names."""
@@ -41,19 +51,25 @@ class Remote:
     url: str = field(repr=False)
 
     def __str__(self) -> str:
-        """The URL without what may be secret: user, password and query."""
-        parts = urlsplit(self.url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+        """The URL without what may be secret: user and password, of a web address the query."""
+        return without_secrets(self.url)
 
     def __truediv__(self, name: str) -> Remote:
-        parts = urlsplit(self.url)
-        return Remote(urlunsplit(parts._replace(path=posixpath.join(parts.path, name))))
+        return Remote(f"{self._path.rstrip('/')}/{name}{self._query}")
+
+    @property
+    def _path(self) -> str:
+        """The URL without its query; elsewhere than on the web names may hold its characters."""
+        return re.split(r"[?#]", self.url, maxsplit=1)[0] if WEB.match(self.url) else self.url
+
+    @property
+    def _query(self) -> str:
+        return self.url[len(self._path) :]
 
     @property
     def name(self) -> str:
         """Its last part."""
-        return posixpath.basename(urlsplit(self.url).path.rstrip("/"))
+        return posixpath.basename(self._path.rstrip("/"))
 
     @property
     def suffix(self) -> str:
@@ -61,15 +77,15 @@ class Remote:
 
     @property
     def parent(self) -> Remote:
-        parts = urlsplit(self.url)
-        return Remote(urlunsplit(parts._replace(path=posixpath.dirname(parts.path), query="")))
+        return Remote(posixpath.dirname(self._path.rstrip("/")))
 
     def read(self, max_bytes: int) -> bytes:
         """All of it; PerceptError if there is none, it cannot be read, or has more bytes."""
         try:
             content = self._tried(lambda fs, path: fs.cat_file(path, start=0, end=max_bytes + 1))
-        except PerceptError:
-            if not self._is_empty():  # Of nothing no part can be had.
+        except PerceptError as error:
+            # Of nothing no part can be had.
+            if "range" not in str(error.__cause__).lower() or not self._is_empty():
                 raise
             return b""
         if len(content) > max_bytes:
@@ -89,7 +105,8 @@ class Remote:
 
     def is_folder(self) -> bool:
         """Whether it holds objects; PerceptError if that cannot be told."""
-        return bool(self._tried(lambda fs, path: fs.isdir(path)))
+        # On the web one would have to fetch it to know.
+        return not (self.suffix and WEB.match(self.url)) and _is_folder(self)
 
     def files(self) -> list[str]:
         """Names of all objects below it, without its own."""
@@ -148,11 +165,8 @@ class Remote:
                 '"percept-cli[remote]"\', and what that names'
             ) from error
         except Exception as error:  # Each file system has errors of its own.
-            reason = _first_line(error).replace(self.url, str(self))
-            secret = urlsplit(self.url)
-            for word in filter(None, (secret.query, secret.username, secret.password)):
-                reason = reason.replace(word, "…")
-            raise PerceptError(f"{self}: cannot be read ({reason}): check it") from error
+            reason = without_secrets(_first_line(error))
+            raise PerceptError(f"{self}: cannot be used ({reason}): check it") from error
         raise AssertionError("every attempt returns or raises")
 
 
@@ -174,7 +188,8 @@ class Upload:
 
     def drop(self) -> None:
         """Leave nothing behind."""
-        self.file.close()
+        with suppress(OSError):
+            self.file.close()
         self._folder.cleanup()
 
 
@@ -238,6 +253,7 @@ def is_archive(place: Path | Remote) -> bool:
 
 def members(archive: Path | Remote) -> Iterator[Member]:
     """The files of a tar file, in its order; PerceptError if it is none."""
+    stream: BinaryIO
     try:
         stream = archive.opened() if isinstance(archive, Remote) else archive.open("rb")
         with stream, tarfile.open(fileobj=stream, mode="r:") as tar:
@@ -248,9 +264,16 @@ def members(archive: Path | Remote) -> Iterator[Member]:
         raise PerceptError(
             f"{shown(archive)}: no tar file ({_first_line(error)}): write it again, uncompressed"
         ) from error
-    except OSError as error:
-        reason = error.strerror or _first_line(error)
+    except PerceptError:
+        raise
+    except Exception as error:  # As above.
+        reason = without_secrets(getattr(error, "strerror", None) or _first_line(error))
         raise PerceptError(f"{shown(archive)}: cannot be read ({reason}): check it") from error
+
+
+@cache
+def _is_folder(place: Remote) -> bool:
+    return bool(place._tried(lambda fs, path: fs.isdir(path)))
 
 
 def _first_line(error: BaseException) -> str:

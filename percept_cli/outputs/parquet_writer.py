@@ -53,8 +53,8 @@ def schema_of(settings: Settings, extra: Mapping[str, Any]) -> pyarrow.Schema:
     columns, own = columns_of(settings, extra)
     fields = [(name, kind(name)) for name in columns]
     for name in own:
-        is_number = isinstance(extra[name], int | float) and not isinstance(extra[name], bool)
-        fields.append((name, pyarrow.float64() if is_number else pyarrow.string()))
+        kinds = {bool: pyarrow.bool_(), int: pyarrow.int64(), float: pyarrow.float64()}
+        fields.append((name, kinds.get(type(extra[name]), pyarrow.string())))
     return pyarrow.schema(fields)
 
 
@@ -64,17 +64,26 @@ def cells_of(result: Result, settings: Settings, schema: pyarrow.Schema) -> dict
     own: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     for name, value in result.extra.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if name not in schema.names or name in fixed:
             rest[name] = value
-        elif pyarrow.types.is_floating(schema.field(name).type):
-            own[name] = float(value) if is_number else None
-            rest |= {} if is_number or value is None else {name: value}
-        else:
+        elif pyarrow.types.is_string(schema.field(name).type):
             own[name] = value if isinstance(value, str | None) else json.dumps(value)
+        elif value is None or _fits(value, schema.field(name).type):
+            own[name] = value
+        else:
+            rest[name] = value
     cells = fixed | own | {"extra": json.dumps(rest) if rest else None}
     cells["shard"] = str(cells["shard"]) if cells["shard"] else None
     return {name: cells.get(name) for name in schema.names}
+
+
+def _fits(value: Any, kind: pyarrow.DataType) -> bool:
+    """Whether a column of numbers, or of yes and no, can hold it as it is."""
+    if isinstance(value, bool) or pyarrow.types.is_boolean(kind):
+        return isinstance(value, bool) and bool(pyarrow.types.is_boolean(kind))
+    if pyarrow.types.is_integer(kind):
+        return isinstance(value, int) and abs(value) < 1 << 63
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= 1 << 53)
 
 
 class ParquetWriter:

@@ -7,6 +7,7 @@ RGB, then their mean; <= 1. mae: mean absolute difference of pixels in 0..1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.util import find_spec
@@ -56,10 +57,11 @@ def measured(names: Iterable[str], before: Pixels, after: Pixels) -> dict[str, f
         torch.from_numpy(unit_range(pixels)).permute(2, 0, 1)[None].contiguous()
         for pixels in (before, after)
     )
-    return {
-        name: float(functions[name](candidate, reference)) if _fits(name, size) else None
+    values = {
+        name: float(functions[name](candidate, reference)) if _fits(name, size) else math.nan
         for name in names
     }
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _functions() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:

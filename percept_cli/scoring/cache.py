@@ -29,7 +29,13 @@ PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
 
 LOOKED_AT = 256
-"""Values written between two looks at the size, and keys read between two notes of their use."""
+"""Keys read between two notes of their use."""
+
+LARGEST = 1 << 26
+"""Bytes of a value beyond which it is not kept: the map of a huge image is."""
+
+NO = ("", "0", "false", "no", "off", "f", "n")
+"""What in the environment says no."""
 
 FORGOTTEN = 0.1
 """Share of the values that goes when there are too many."""
@@ -47,7 +53,7 @@ def default_folder() -> Path:
     """PERCEPT_CACHE, else the user's cache folder."""
     if named := os.environ.get("PERCEPT_CACHE"):
         return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     with suppress(RuntimeError):
         return Path(cache).expanduser() / "percept"
     return Path(os.devnull) / "percept"  # Nobody's home: the cache says so and stays out.
@@ -62,7 +68,8 @@ def cache_for(
     """
     if most_mib < 1:
         raise PerceptError(f"--cache-size {most_mib}: give 1 MiB or more")
-    if wanted is False or (wanted is True and os.environ.get("PERCEPT_NO_CACHE")):
+    unwanted = os.environ.get("PERCEPT_NO_CACHE", "").lower() not in NO
+    if wanted is False or (wanted is True and unwanted):
         return None
     folder = default_folder() if wanted is True else Path(wanted)
     return Cache(folder, warn, most_mib << 20)
@@ -90,6 +97,8 @@ class Cache:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Keep the value, if that is possible."""
+        if len(value) > LARGEST:
+            return
         with self._lock:
             self._guarded(lambda: self._put(key, value))
 
@@ -98,6 +107,8 @@ class Cache:
         with self._lock:
             if self._connection:
                 self._guarded(self._note_use)
+                if self._written:
+                    self._guarded(self._forget)
                 with suppress(sqlite3.Error):
                     self._connection.close()
                 self._connection = None
@@ -117,6 +128,8 @@ class Cache:
 
     def _clear(self) -> None:
         connection = self._opened()
+        for damaged in self.path.parent.glob(f"{NAME}.damaged-*"):
+            damaged.unlink(missing_ok=True)
         connection.execute("DELETE FROM scores")
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -194,8 +207,8 @@ class Cache:
             "INSERT OR REPLACE INTO scores VALUES (?, ?, ?)",
             (key, time.time(), _checksum(key, value) + value),
         )
-        self._written += 1
-        if self._written % LOOKED_AT == 0:
+        self._written += len(value)
+        if self._written > self._most // 16:
             self._forget()
 
     def _note_use(self) -> None:
@@ -203,16 +216,20 @@ class Cache:
         now = time.time()
         connection = self._opened()
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(
-            "UPDATE scores SET used = ? WHERE key = ?", ((now, key) for key in used)
-        )
-        connection.execute("COMMIT")
+        try:
+            connection.executemany(
+                "UPDATE scores SET used = ? WHERE key = ?", ((now, key) for key in used)
+            )
+        finally:
+            connection.execute("COMMIT")
 
     def _forget(self) -> None:
         """Delete the values used longest ago, if there are too many; their room is used again."""
-        pages = self._first("PRAGMA page_count") - self._first("PRAGMA freelist_count")
-        if pages * self._first("PRAGMA page_size") > self._most:
-            count = self._first("SELECT count(*) FROM scores")
+        self._written = 0
+        while count := self._first("SELECT count(*) FROM scores"):
+            pages = self._first("PRAGMA page_count") - self._first("PRAGMA freelist_count")
+            if pages * self._first("PRAGMA page_size") <= self._most:
+                break
             self._opened().execute(
                 "DELETE FROM scores WHERE key IN (SELECT key FROM scores ORDER BY used LIMIT ?)",
                 (max(int(count * FORGOTTEN), 1),),

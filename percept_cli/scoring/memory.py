@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 Keeps = Literal["numbers", "maps", "pictures"]
 """What is wanted of pairs: with pictures also what a map lies over, which is decoded again."""
 
-PACKAGES = ("percept-cli", "torch", "numpy", "pillow")
-"""What decodes and computes."""
+PACKAGES = (
+    *("percept-cli", "torch", "numpy", "pillow", "torchmetrics"),
+    *("pillow-heif", "pillow-jxl-plugin", "pillow-avif-plugin"),
+)
+"""What decodes and computes, where it is there."""
 
 LENGTH = struct.Struct("<I")
 SHAPE = struct.Struct("<II")
@@ -74,7 +77,10 @@ class Memory:
         own = self._keys[id(options)]
         if own is None:
             return None
-        pair = bytes.fromhex(reference + candidate)
+        # Masks are read for each pair, so they may have changed since the last one.
+        regions = (region_of(region) for region in options.ignore)
+        masks = [sha256_of(region) for region in regions if isinstance(region, Path)]
+        pair = bytes.fromhex("".join((reference, candidate, *masks)))
         return Slot(hashlib.sha256(own + pair).digest(), own_notes)
 
     def find(
@@ -106,6 +112,8 @@ class Memory:
         """Keep an outcome; the facts are None where the network was not needed."""
         if not self._cache:
             return
+        if facts and facts.weights_sha256 != _hash_of(path_of(scored.options.weights)):
+            return  # They were exchanged while this ran.
         whole = (scored, *scored.frames)
         results = [
             replace(
@@ -123,10 +131,13 @@ class Memory:
 
 @once
 def version_of(package: str) -> str:
-    """The version of an installed package."""
+    """The version of a package; empty where it is not there."""
     from importlib import metadata
 
-    return metadata.version(package)
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _key_of(options: Options) -> bytes | None:
@@ -137,18 +148,28 @@ def _key_of(options: Options) -> bytes | None:
     # Of the weights their content counts; the limits decide what is an error.
     names = (each.name for each in fields(options) if each.name != "weights")
     chosen = {name: getattr(options, name) for name in names}
-    regions = (region_of(region) for region in options.ignore)
-    masks = [sha256_of(region) for region in regions if isinstance(region, Path)]
     versions = SCORING_VERSION, *map(version_of, PACKAGES), _code()
-    said = json.dumps([chosen, sha256_of(weights), masks, versions], sort_keys=True)
+    said = json.dumps([chosen, _hash_of(weights), versions], sort_keys=True)
     return hashlib.sha256(said.encode()).digest()
+
+
+def _hash_of(weights: Path) -> str:
+    status = weights.stat()
+    return _hash_at(weights, status.st_mtime_ns, status.st_size)
+
+
+@once
+def _hash_at(weights: Path, *_: int) -> str:
+    """The hash of weights that were last changed then."""
+    return sha256_of(weights)
 
 
 @once
 def _code() -> str:
     """Hash of percept's own code: between two releases the version stays what it was."""
     digest = hashlib.sha256()
-    for file in sorted(Path(percept_cli.__file__).parent.rglob("*.py")):
+    folder = Path(percept_cli.__file__).parent
+    for file in sorted((*folder.rglob("*.py"), *folder.rglob("*.json"))):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -180,6 +201,6 @@ def _unpacked(packed: bytes) -> tuple[list[Result], list[Grid | None], Facts | N
 
         rows, columns = SHAPE.unpack_from(data, place)
         found = np.frombuffer(data, "<f8", rows * columns, place + SHAPE.size)
-        maps.append(found.reshape(rows, columns) if len(found) else None)
+        maps.append(found.reshape(rows, columns).copy() if len(found) else None)
         place += SHAPE.size + found.nbytes
     return list(map(Result.of, documents)), maps, Facts(*facts) if facts else None

@@ -147,3 +147,17 @@ def test_a_run_without_a_difference_is_drawn_too(percept: Run) -> None:
 def test_what_cannot_be_drawn_is_said(percept: Run, options: list[str], words: str) -> None:
     done = percept("plot", "s.json", *options)
     assert done.returncode == 2 and words in done.stderr
+
+
+def test_a_column_of_too_many_values_is_none_to_group_by() -> None:
+    results = [Result("r", "c", "compared", total=1.0, extra={"id": n}) for n in range(1001)]
+    summary = Summary.over(results, "id")
+    assert summary.too_many_groups and not summary.groups and summary.pairs == 1001
+    assert not Summary.over(results[:1000], "id").too_many_groups
+
+
+def test_a_reference_that_comes_several_times_is_compared_each_time(
+    percept: Run, scores: list[dict[str, object]]
+) -> None:
+    assert len(scores) == 45
+    assert "45 the same" in percept("diff", "s.json", "s.json").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 import os
@@ -19,13 +20,15 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import boto3
+import pyarrow
 import pytest
 from conftest import SAMPLES, Run
 from moto.server import ThreadedMotoServer
+from pyarrow import parquet
 
 import percept_cli
 from percept_cli.errors import PerceptError
-from percept_cli.inputs.stored import Member, Remote, members, place_of
+from percept_cli.inputs.stored import Member, Remote, members, place_of, without_secrets
 
 REFERENCES, CHANGED = SAMPLES / "references", SAMPLES / "jpeg-2"
 KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "s3cr3t-of-nobody"}
@@ -215,7 +218,7 @@ def test_a_fault_costs_its_own_pair_and_what_passes_is_tried_again(
     assert "no such object: check the URL" in errors["gone"]
     assert "no permission: check your credentials" in errors["forbidden"]
     assert "the file is empty" in errors["empty"]
-    assert "cannot be read" in errors["always"] and "cannot be read" in errors["short"]
+    assert "cannot be used" in errors["always"] and "cannot be used" in errors["short"]
     for name, error in errors.items():
         assert error.startswith(f"s3://eval/faults/{name}.jpg: ")
         assert "Traceback" not in error
@@ -319,3 +322,51 @@ def test_a_tar_file_that_is_none_or_cut_short_is_an_error(percept: Run, tmp_path
         cut.read(1 << 20)
     with pytest.raises(PerceptError, match="over --max-bytes 10"):
         cut.read(10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://u:hunter2@host/a.png?X-Amz-Signature=hunter3%2Fx",
+        "403, message='Forbidden', url='https://host/a.png?se=2026%3A&sig=hunter2'",
+        "zip://a.png::https://user:hunter2@host/x.zip?sig=hunter3",
+        "error at s3://key:hunter2@bucket/a",
+        "https://hunter2@host/a.png#hunter3",
+    ],
+)
+def test_secrets_are_told_by_their_form(text: str) -> None:
+    assert "hunter" not in without_secrets(text)
+    assert without_secrets("s3://b/a#1.png s3://b/a?2.png") == "s3://b/a#1.png s3://b/a?2.png"
+    assert str(Remote("abfs://box@account.host/a.png")) == "abfs://box@account.host/a.png"
+
+
+def test_a_manifest_with_a_url_is_not_overwritten_by_its_results(
+    percept: Run, store: dict[str, str]
+) -> None:
+    done = percept(
+        "compare", "--pairs=s3://eval/pairs.csv", "--output=s3://eval/pairs.csv", **store
+    )
+    assert done.returncode == 2 and "would be overwritten" in done.stderr
+
+
+def test_what_a_manifest_says_besides_is_plain(percept: Run, tmp_path: Path) -> None:
+    table = pyarrow.table(
+        {
+            "reference": [str(REFERENCES / "coffee.png")] * 3,
+            "candidate": [str(CHANGED / "coffee.jpg"), "https://[x/a.png", None],
+            "seed": [9007199254740993, 2, 3],
+            "rate": [0.5, float("nan"), 1.0],
+            "when": [datetime.datetime(2026, 1, 2)] * 3,
+            "good": [True, False, None],
+        }
+    )
+    parquet.write_table(table, tmp_path / "m.parquet")
+    done = percept("compare", "--pairs=m.parquet", LAYERS, "--output=r.parquet")
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    rows = parquet.read_table(tmp_path / "r.parquet").to_pylist()
+    assert [row["seed"] for row in rows] == [9007199254740993, 2, 3]
+    assert [row["rate"] for row in rows] == [0.5, None, 1.0]
+    assert [row["good"] for row in rows] == [True, False, None]
+    assert rows[0]["when"].startswith("2026-01-02") and rows[1]["error"] and rows[2]["error"]
+    for form in ("jsonl", "csv", "json"):
+        assert percept("compare", "--pairs=m.parquet", LAYERS, "--format", form).returncode == 3

@@ -21,7 +21,10 @@ from conftest import SAMPLES, Run, clean_environment
 from PIL import Image
 
 import percept_cli
+from percept_cli.batch import Pair, options_of
 from percept_cli.scoring.cache import NAME, Cache, cache_for
+from percept_cli.scoring.memory import Memory
+from percept_cli.scoring.score import Scorer
 
 REFERENCES, CHANGED = SAMPLES / "references", SAMPLES / "jpeg-3"
 ON = {"PERCEPT_NO_CACHE": ""}
@@ -277,3 +280,46 @@ def test_where_it_is_and_whether_at_all(monkeypatch: pytest.MonkeyPatch, tmp_pat
     found = cache_for(True, print)
     assert found and found.path == tmp_path / "own" / NAME
     assert cache_for(False, print) is None
+
+
+def test_a_mask_that_changes_while_a_run_goes_on_is_another_score(tmp_path: Path) -> None:
+    reference, candidate = quarters(tmp_path, 1, side=64)
+    pair, mask = (reference / "0000.png", candidate / "0000.png"), tmp_path / "mask.png"
+    cover = Image.new("L", (64, 64), 0)
+
+    def pairs() -> Iterator[tuple[Path, Path]]:
+        for edge in (0, 40, 60, 0):
+            cover.paste(255, (0, 0, 64, edge))
+            (cover if edge else Image.new("L", (64, 64), 0)).save(mask)
+            yield pair
+
+    cover.save(mask)
+    options = {"layers": "conv1_1", "ignore": str(mask)}
+    scorer = Scorer(options_of(**options), memory=Memory(cache_for(tmp_path / "k", print)))
+    scored = scorer.score(map(Pair.of, pairs()), ahead=0)
+    found = [one.result.total or 0.0 for _, one in scored]
+    assert found[0] == found[3] and 0 < found[2] < found[1] < found[0]
+
+
+def test_many_short_runs_stay_within_the_size(tmp_path: Path, said: list[str]) -> None:
+    for number in range(60):
+        cache = Cache(tmp_path, said.append, 1 << 20)
+        for part in range(3):
+            cache.put(bytes([number, part]) * 16, os.urandom(40_000))
+        cache.close()
+    assert 10 < Cache(tmp_path, pytest.fail).size()[0] < 40 and not said
+    cache.put(KEY, bytes(100 << 20))
+    assert cache.get(KEY) is None and not said, "too large to keep"
+    cache.close()
+
+
+def test_results_that_are_held_make_their_maps_anew(tmp_path: Path) -> None:
+    folders = quarters(tmp_path, 4, side=64)
+    results = percept_cli.score_folders(*folders, layers="conv1_1")
+    assert results[0]._scored.candidate is None
+    streamed = next(
+        percept_cli.score([(folders[0] / "0000.png", folders[1] / "0000.png")], layers="conv1_1")
+    )
+    assert np.array_equal(results[0].map, streamed.map) and results[0].heatmap()
+    table = results.to_arrow()
+    assert table.num_rows == 4 and "conv1_1" in table.column_names

@@ -15,10 +15,6 @@ from percept_cli.inputs.stored import Remote, place_of
 from percept_cli.outputs.formats import format_for
 from percept_cli.outputs.words import summary_line
 from percept_cli.scoring.options import Options
-from percept_cli.scoring.score import Scorer
-
-DESCRIBED = ("references", "candidates", "configuration")
-"""Settings that no worker knows."""
 
 NOT_THERE = ("heatmap", "report", "report_copy", "shard", "sort", "by", "csv_safe")
 """Options that a run by many workers has not."""
@@ -41,14 +37,12 @@ def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
     refuse_inputs(output, source)
     from percept_cli.distributed import SUMMARY, score_on_ray
 
-    known = source.described(Scorer(options).settings(), context.obj.file)
-    described = {name: getattr(known, name) for name in DESCRIBED}
     place = place_of(manifest) if manifest else None
     whole = place if isinstance(place, Path) and place.suffix == ".parquet" else None
     summary = score_on_ray(
         whole or source.pairs,
         options,
-        described,
+        source.description(context.obj.file),
         output,
         format_for(given["form"], output) or "csv",
         workers=given["workers"],

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
@@ -59,14 +60,17 @@ class Source:
 
     def described(self, settings: Settings, configuration: Path | None) -> Settings:
         """The settings of a run that compares this, with options from that file."""
+        return replace(settings, **self.description(configuration))
+
+    def description(self, configuration: Path | None) -> dict[str, Any]:
+        """Settings that no scorer knows."""
         references, candidates = map(shown, self.named) if self.named else (None, None)
-        return replace(
-            settings,
-            references=references,
-            candidates=candidates,
-            configuration=shown(configuration) if configuration else None,
-            shard=self.shard,
-        )
+        return {
+            "references": references,
+            "candidates": candidates,
+            "configuration": shown(configuration) if configuration else None,
+            "shard": self.shard,
+        }
 
 
 def source_of(

@@ -143,15 +143,10 @@ def save(picture: Figure, output: Path) -> None:
 
 
 def _axes(*, square: bool = False) -> tuple[Figure, Axes]:
-    """Axes of a figure of its own, in a look of their own; no window is opened."""
-    try:
-        from matplotlib import rc_context
+    """Axes of a figure of its own; no window is opened."""
+    with _look():
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise PerceptError(f"a plot needs matplotlib: {WITH_PLOTS}") from error
-    with rc_context(
-        {"svg.hashsalt": "percept", "axes.spines.top": False, "axes.spines.right": False}
-    ):
+
         made = Figure(figsize=(SIZE[1], SIZE[1]) if square else SIZE, layout="constrained")
         axes = made.subplots()
     axes.grid(alpha=0.3)

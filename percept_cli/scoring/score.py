@@ -474,11 +474,9 @@ def _with_picture(scored: Scored, contents: Contents) -> Scored:
     result = scored.result
     for frame in load(contents, scored.options).frames:
         if result.frame in (None, frame.number):
-            view = next((v for v in frame.views if v.background == result.background), None)
-            shown = (
-                (view.candidate if view.canvas is None else view.canvas) if view else frame.canvas
-            )
-            return replace(scored, candidate=shown)
+            views = (view for view in frame.views if view.background == result.background)
+            view = next(views, None)
+            return replace(scored, candidate=view.shown if view else frame.canvas)
     return scored
 
 

@@ -21,7 +21,7 @@ from percept_cli.network.workers import available
 
 PAGE = ROOT / "docs/large-runs.md"
 BEGIN, END = "<!-- cost: benchmarks/cost.py -->", "<!-- end -->"
-SIDE, PAIRS, EQUAL = 512, 24, 2000
+SIDE, PAIRS, MANY = 512, 24, 2000
 PRICE_OF_A_CORE, PRICE_OF_A_GPU = 0.04, 3.0
 """Assumed, in dollars an hour: what clouds ask for a core and for a large GPU, roughly."""
 GPU_RATE = 20e12
@@ -82,7 +82,7 @@ def measured(folder: Path) -> tuple[float, float, float, float, float]:
     """Core-seconds a pair that differs, that is equal, and that is cached; bytes of its record and
     of its score."""
     rng = np.random.default_rng(0)
-    for name in ("references", "candidates", "equal"):
+    for name in ("references", "candidates", "before", "after"):
         (folder / name).mkdir()
     for number in range(PAIRS):
         pixels = rng.integers(0, 256, (SIDE // 8, SIDE // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
@@ -90,20 +90,21 @@ def measured(folder: Path) -> tuple[float, float, float, float, float]:
         changed = np.clip(pixels.astype(int) + rng.integers(-9, 10, pixels.shape), 0, 255)
         picture = Image.fromarray(changed.astype(np.uint8))
         picture.save(folder / f"candidates/{number}.png", compress_level=1)
-    for number in range(EQUAL):
-        os.link(folder / f"references/{number % PAIRS}.png", folder / f"equal/{number}.png")
+    for number in range(MANY):
+        for role, many in (("references", "before"), ("candidates", "after")):
+            os.link(folder / f"{role}/{number % PAIRS}.png", folder / f"{many}/{number}.png")
     start, _ = seconds(folder, "references/0.png", "references/0.png", "--no-cache")
     few, _ = seconds(folder, "references/0.png", "candidates/0.png", "--no-cache")
     all_of_them, _ = seconds(folder, "references", "candidates", "--cache=kept")
-    again, size = seconds(folder, "references", "candidates", "--cache=kept")
-    equal, _ = seconds(folder, "equal", "equal", "--no-cache")
-    cores = min(available(), 2)
     kept = (folder / "kept/scores.sqlite").stat().st_size / PAIRS
+    again, size = seconds(folder, "before", "after", "--cache=kept")
+    equal, _ = seconds(folder, "before", "before", "--no-cache")
+    cores = min(available(), 2)
     return (
         (all_of_them - few) / (PAIRS - 1) * cores,
-        (equal - start) / EQUAL,
-        (again - start) / PAIRS,
-        size / PAIRS,
+        (equal - start) / MANY,
+        (again - start) / MANY,
+        size / MANY,
         kept,
     )
 

@@ -98,6 +98,7 @@ class Remembered:
                 pair, scored = next(fresh)
             self._known[name] = files, pair, scored
             yield pair, scored
+        next(fresh, None)  # So it ends here, and not where nobody hears of an interrupt.
 
 
 def _files(group: Iterable[Pair]) -> Files:

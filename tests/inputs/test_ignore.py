@@ -9,7 +9,7 @@ from PIL import Image
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.ignore import GREY, beside, check_regions, region_of, without
 from percept_cli.inputs.images import Picture
-from percept_cli.scoring.load import load
+from percept_cli.scoring.load import Contents, load
 from percept_cli.scoring.options import Options
 
 EIGHT_BIT = Picture(np.full((6, 8, 3), 7, np.uint8))
@@ -88,5 +88,5 @@ def test_what_is_ignored_stays_so_after_resizing(size: tuple[int, int]) -> None:
     box = [round(n * size[0] / 80) for n in (30, 20, 20, 20)]
     resize = "{}x{}".format(*size)
     options = Options(resize=resize, ignore=(",".join(map(str, box)),))
-    (frame,) = load(*images, options).frames
+    (frame,) = load(Contents.of(*images, options), options).frames
     assert not frame.views and not frame.identical

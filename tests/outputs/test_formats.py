@@ -23,9 +23,9 @@ from percept_cli.results import (
     Result,
     Settings,
     Shard,
-    Summary,
     Thresholds,
 )
+from percept_cli.summary import Summary
 
 LAYERS = ("conv1_1", "pool2")
 SETTINGS = Settings(

@@ -166,7 +166,7 @@ def test_rows_say_what_the_document_says() -> None:
             assert row[column] == str(limits[kind] or "")
         layers = [f"{name}={value}" for name, value in limits["layers"].items()]
         assert row["layer_thresholds"] == "; ".join(layers)
-        used = pair["status"] in ("compared", "failed")
+        used = bool(pair["total"])
         for name, value in document["settings"].items():
             if name in ("weights_sha256", "device"):
                 assert row[name] == (value if used else "")
@@ -181,6 +181,8 @@ def test_rows_say_what_the_document_says() -> None:
                 assert row["only_frame"] == str(value or "")
             elif name == "ignore":
                 assert row[name] == "; ".join(value)
+            elif name == "also":
+                assert row[name] == ",".join(value)
             elif name == "shard":
                 assert row[name] == f"{value['number']}/{value['of']}"
             elif name != "layers":
@@ -245,7 +247,7 @@ def test_the_suffix_tells_the_format() -> None:
     assert format_for(None, Path("a.ndjson")) == "jsonl"
     assert format_for("json", Path("a.csv")) == "json"
     assert format_for(None, None) is None
-    assert set(FORMATS) == {"table", "csv", "json", "jsonl"}
+    assert set(FORMATS) == {"table", "csv", "json", "jsonl", "parquet"}
     with pytest.raises(PerceptError, match="unknown format 'xml'"):
         format_for("xml", None)
     with pytest.raises(PerceptError, match=r"a.xml: no format has this suffix"):

@@ -11,6 +11,11 @@ from percept_cli.scoring.memory import Keeps, Memory
 
 def memory_of(context: typer.Context, talk: Talk, keeps: Keeps) -> Memory:
     """The memory of a command that has the options of a cache; PerceptError for wrong ones."""
-    given = context.params
-    wanted = False if given["no_cache"] else given["cache"] or True
-    return Memory(cache_for(wanted, talk.error, given["cache_size"]), keeps)
+    cache = cache_for(wanted_cache(context), talk.error, context.params["cache_size"])
+    return Memory(cache, keeps)
+
+
+def wanted_cache(context: typer.Context) -> str | bool:
+    """The folder that was named, else whether there is to be a cache."""
+    named: str | None = context.params["cache"]
+    return False if context.params["no_cache"] else named or True

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from percept_cli.cli.exits import INCOMPLETE
+from percept_cli.cli.memory import wanted_cache
 from percept_cli.cli.run import is_incomplete
 from percept_cli.cli.sources import refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
@@ -46,7 +47,7 @@ def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
         output,
         format_for(given["form"], output) or "csv",
         workers=given["workers"],
-        cache=False if given["no_cache"] else str(given["cache"] or "") or True,
+        cache=wanted_cache(context),
         cache_size=given["cache_size"],
         address=given["ray_address"],
         quiet=given["quiet"],

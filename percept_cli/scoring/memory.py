@@ -60,6 +60,7 @@ class Memory:
         self._cache = cache
         self.keeps = keeps
         self._keys: dict[int, bytes | None] = {}
+        self._weights: dict[str, Path] = {}
 
     def close(self) -> None:
         """The run is over."""
@@ -73,7 +74,8 @@ class Memory:
         if self._cache is None or reference is None or candidate is None:
             return None
         if id(options) not in self._keys:
-            self._keys[id(options)] = _key_of(options)
+            weights = self._weights[options.weights] = path_of(options.weights)
+            self._keys[id(options)] = _key_of(options, weights)
         own = self._keys[id(options)]
         if own is None:
             return None
@@ -112,7 +114,7 @@ class Memory:
         """Keep an outcome; the facts are None where the network was not needed."""
         if not self._cache:
             return
-        if facts and facts.weights_sha256 != _hash_of(path_of(scored.options.weights)):
+        if facts and facts.weights_sha256 != _hash_of(self._weights[scored.options.weights]):
             return  # They were exchanged while this ran.
         whole = (scored, *scored.frames)
         results = [
@@ -140,9 +142,8 @@ def version_of(package: str) -> str:
         return ""
 
 
-def _key_of(options: Options) -> bytes | None:
+def _key_of(options: Options, weights: Path) -> bytes | None:
     """Hash of all that makes numbers besides the images; None where the weights are not there."""
-    weights = path_of(options.weights)
     if not weights.is_file():
         return None
     # Of the weights their content counts; the limits decide what is an error.

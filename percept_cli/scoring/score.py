@@ -393,7 +393,7 @@ class Scorer:
             measured = iter(self._measured(views, options) if views else ())
         except OutOfMemory as error:
             if len(group) > 1:
-                return [scored for begun in group for scored in self._finish([begun], options)]
+                return [one for begun in group for one in self._finish_anew([begun], options)]
             (begun,) = group
             failed = replace(begun.result, status="error", error=f"{begun.result.name}: {error}")
             return [Scored(failed, options)]

@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -51,8 +50,8 @@ BATCH = 32
 
 SUMMARY = "_summary.json"
 
-COUNTED = ["status", "total", "peak"]
-"""Columns that are summed up."""
+COUNTED = ["status", "total", "peak", "reference", "candidate"]
+"""What is summed up of each record."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,7 @@ def score_on_ray(
     output: Path | Remote,
     form: str,
     *,
+    by: str | None = None,
     workers: int | None,
     cache: str | bool,
     cache_size: int,
@@ -157,7 +157,8 @@ def score_on_ray(
 
     `described` are settings that the scorer does not know, such as what the user named.
 
-    Raises PerceptError for a form that Ray's workers do not write and where no pair is named,
+    Raises PerceptError for a form that Ray's workers do not write, where no pair is named, and
+    where the first has no column `by`,
     OutputError for a folder that holds something, or cannot be written.
     """
     if form not in FORMS:
@@ -169,6 +170,8 @@ def score_on_ray(
         dataset, extra, folder = _dataset(pairs)
     except (pyarrow.ArrowException, ray.exceptions.RayError) as error:
         raise PerceptError(f"{shown(pairs)}: cannot be read by Ray: check it") from error
+    if by is not None and by not in extra:
+        raise PerceptError(f"--by {by}: the first pair has no such column: name another")
     scorer = Scorer(options)
     schema = schema_of(scorer.settings(), extra)
     plan = Plan(
@@ -192,7 +195,7 @@ def score_on_ray(
             scored.write_parquet(**where)
         else:
             scored.write_datasink(Lines(**where, file_format="jsonl"))
-        summary = _summed(where, form)
+        summary = _summed(where, form, by)
     except ray.exceptions.RayError as error:
         told = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", str(error), re.MULTILINE)
         reason = told[-1] if told else type(error).__name__
@@ -286,36 +289,47 @@ def _by_network(options: Options, *, on_gpu: bool) -> Settings:
     return replace(scorer.settings(), device="cuda" if on_gpu else "cpu")
 
 
-def _summed(where: Mapping[str, Any], form: str) -> Summary:
-    """What was written, summed up by Ray."""
+def _summed(where: Mapping[str, Any], form: str, by: str | None) -> Summary:
+    """What was written, summed up in its order; only a few columns come here."""
     read = {"csv": ray.data.read_csv, "parquet": ray.data.read_parquet, "jsonl": ray.data.read_text}
     path = {"paths": where["path"], "filesystem": where.get("filesystem")}
+    columns = [*COUNTED, by] if by else COUNTED
     if form == "csv":
-        text = pyarrow.string()
-        types = dict.fromkeys(COUNTED, text)
-        path["convert_options"] = csv.ConvertOptions(include_columns=COUNTED, column_types=types)
+        types = dict.fromkeys(columns, pyarrow.string())
+        path["convert_options"] = csv.ConvertOptions(
+            include_columns=columns, include_missing_columns=True, column_types=types
+        )
         path["parse_options"] = csv.ParseOptions(newlines_in_values=True)
-    parts = read[form](**path).map_batches(_sums, batch_format="pyarrow", batch_size=None)
-    summary = Summary()
-    for row in parts.iter_rows():
-        counts = json.loads(row["counts"])
-        summary.add_many(counts, row["total"], row["max_total"], row["max_peak"])
+    counted = read[form](**path).map_batches(
+        _counted, fn_args=(columns,), batch_format="pyarrow", batch_size=None
+    )
+    summary = Summary(by)
+    for row in counted.iter_rows():
+        summary.count(row["status"], row["total"], row["peak"], row["name"], row["group"])
     summary.complete = True
     return summary
 
 
-def _sums(block: pyarrow.Table) -> pyarrow.Table:
-    """One row for many: counts, sums and extremes."""
+def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
+    """Of records what is summed up, with types."""
     rows = block.to_pylist()
     if "text" in block.column_names:
         rows = [json.loads(row["text"]) for row in rows]
-    totals = [float(row["total"]) for row in rows if row["total"] not in (None, "")]
-    peaks = [float(row["peak"]) for row in rows if row["peak"] not in (None, "")]
+        rows = [row.get("extra", {}) | row for row in rows]
+
+    def number(text: Any) -> float | None:
+        return None if text in (None, "") else float(text)
+
+    by = columns[len(COUNTED) :]
+    groups = [row.get(by[0]) if by else None for row in rows]
     return pyarrow.table(
         {
-            "counts": [json.dumps(Counter(row["status"] for row in rows))],
-            "total": [sum(totals)],
-            "max_total": [max(totals, default=None)],
-            "max_peak": [max(peaks, default=None)],
+            "status": [row["status"] for row in rows],
+            "total": pyarrow.array([number(row["total"]) for row in rows], pyarrow.float64()),
+            "peak": pyarrow.array([number(row["peak"]) for row in rows], pyarrow.float64()),
+            "name": [row["candidate"] or row["reference"] or "?" for row in rows],
+            "group": pyarrow.array(
+                [None if group is None else str(group) for group in groups], pyarrow.string()
+            ),
         }
     )

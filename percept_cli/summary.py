@@ -6,7 +6,7 @@ import heapq
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from statistics import quantiles
 from typing import Any
 
@@ -60,43 +60,39 @@ class Summary:
 
     def add(self, result: Result) -> None:
         """Count one more result."""
-        self.counts[result.status] += 1
-        if result.total is not None:
+        grouped = self.by is not None and self.by in result.extra
+        group = str(result.extra[self.by]) if grouped and self.by else None
+        self.count(result.status, result.total, result.peak, result.name, group)
+
+    def count(
+        self,
+        status: Status,
+        total: float | None,
+        peak: float | None,
+        name: str,
+        group: str | None = None,
+    ) -> None:
+        """Count one more result, of which only that much is known."""
+        self.counts[status] += 1
+        if total is not None:
             mean = self.mean_total or 0.0
-            self.mean_total = mean + (result.total - mean) / self.scored
-            self.max_total = max(self.max_total or 0.0, result.total)
-            self._totals.append(result.total)
-            if result.total:
+            self.mean_total = mean + (total - mean) / self.scored
+            self.max_total = max(self.max_total or 0.0, total)
+            self._totals.append(total)
+            if total:
                 # Of equals the first that came stays.
-                place = result.total, -len(self._totals), result.name
+                place = total, -len(self._totals), name
                 if len(self._worst) < MOST_WORST:
                     heapq.heappush(self._worst, place)
                 else:
                     heapq.heappushpop(self._worst, place)
-        if result.peak is not None:
-            self.max_peak = max(self.max_peak or 0.0, result.peak)
-        if self.by is not None and self.by in result.extra and not self.too_many_groups:
-            name = str(result.extra[self.by])
-            self._groups.setdefault(name, Summary()).add(result)
+        if peak is not None:
+            self.max_peak = max(self.max_peak or 0.0, peak)
+        if group is not None and not self.too_many_groups:
+            self._groups.setdefault(group, Summary()).count(status, total, peak, name)
             if len(self._groups) > MOST_GROUPS:
                 self.too_many_groups = True
                 self._groups = {}
-
-    def add_many(
-        self,
-        counts: Mapping[Status, int],
-        total: float,
-        max_total: float | None,
-        max_peak: float | None,
-    ) -> None:
-        """Count results of which only sums and extremes are known; `total` is a sum."""
-        so_far = (self.mean_total or 0.0) * self.scored
-        self.counts.update(counts)
-        if max_total is not None:
-            self.mean_total = (so_far + total) / self.scored
-            self.max_total = max(self.max_total or 0.0, max_total)
-        if max_peak is not None:
-            self.max_peak = max(self.max_peak or 0.0, max_peak)
 
     @property
     def pairs(self) -> int:

@@ -81,22 +81,25 @@ def test_records_are_a_local_runs_also_if_workers_die(
 ) -> None:
     pairs = manifest(tmp_path)
     options = ("compare", "--pairs", pairs, "--layers=conv1_1", "--quiet")
+    by = ("--by", "quality")
     assert percept(*options, "--output", "local.csv").returncode == 3
+    percept(*options, "--output", "local.json", *by)
+    local_end = json.loads((tmp_path / "local.json").read_text())
     with (tmp_path / "local.csv").open(newline="") as stream:
         local = list(csv.DictReader(stream))
     on_ray = (*options, "--engine=ray", "--ray-address", cluster)
 
-    done = percept(*on_ray, "--workers=1", "--format=csv", "--output=one", **OPEN)
+    done = percept(*on_ray, "--workers=1", "--format=csv", "--output=one", *by, **OPEN)
     assert done.returncode == 3, done.stderr
     assert numbers(records(tmp_path / "one")) == numbers(local)
     assert (tmp_path / "one/_summary.json").exists(), done.stderr[-3000:]
     summed = json.loads((tmp_path / "one/_summary.json").read_text())
-    assert summed["summary"]["error"] == 1 and summed["summary"]["pairs"] == COUNT
+    assert summed["summary"] == local_end["summary"] and len(summed["summary"]["groups"]) == 7
     assert summed["settings"]["weights_sha256"] == local[0]["weights_sha256"]
 
     # Two workers, of which one is killed each time that another is there.
     command = [sys.executable, "-m", "percept_cli", *map(str, on_ray), "--workers=2"]
-    command += ["--format=parquet", "--output=two"]
+    command += ["--format=parquet", "--output=two", *by]
     process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(**OPEN))
     killed: set[int] = set()
     while process.poll() is None and len(killed) < 2:
@@ -107,13 +110,17 @@ def test_records_are_a_local_runs_also_if_workers_die(
             break
         time.sleep(0.1)
     assert process.wait(300) == 3 and killed
+    summed = json.loads((tmp_path / "two/_summary.json").read_text())
+    assert summed["summary"] == local_end["summary"]
     rows = [row for file in sorted((tmp_path / "two").glob("*.parquet")) for row in table(file)]
     assert [row["candidate"] for row in rows] == [row["candidate"] for row in local]
     assert [row["quality"] for row in rows] == [row["quality"] for row in local]
     totals = [float(row["total"]) if row["total"] else None for row in local]
     assert [row["total"] for row in rows] == totals
 
-    done = percept(*on_ray, "--output=lines", "--format=jsonl", **OPEN)
+    done = percept(*on_ray, "--output=lines", "--format=jsonl", *by, **OPEN)
+    summed = json.loads((tmp_path / "lines/_summary.json").read_text())
+    assert summed["summary"] == local_end["summary"]
     found = [
         json.loads(line)
         for file in sorted((tmp_path / "lines").glob("*.jsonl"))
@@ -136,6 +143,8 @@ def test_records_are_a_local_runs_also_if_workers_die(
     with (tmp_path / "few.csv").open(newline="") as stream:
         assert numbers(records(tmp_path / "few")) == numbers(list(csv.DictReader(stream)))
 
+    done = percept(*on_ray, "--output=other", "--format=csv", "--by=codec", **OPEN)
+    assert done.returncode == 2 and "--by codec: the first pair has no such column" in done.stderr
     done = percept(*on_ray, "--output=lines", "--format=csv", **OPEN)
     assert done.returncode == 3 and "lines is there" in done.stderr
 

@@ -126,7 +126,8 @@ def calibrate(
 def _pairs(paths: tuple[Path, Path] | None, manifest: Path | None) -> tuple[list[Pair], list[str]]:
     """Pairs of both kinds, and files that are no images."""
     pairs, others = checked_pairs(*paths) if paths else ([], [])
-    return pairs + (list(pairs_in(manifest)) if manifest else []), list(dict.fromkeys(others))
+    listed = pairs_in(manifest) if manifest else ()
+    return [*pairs, *listed], list(dict.fromkeys(others))
 
 
 def _scores(

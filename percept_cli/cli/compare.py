@@ -15,7 +15,7 @@ from percept_cli.cli.memory import memory_of
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.ray import on_ray
 from percept_cli.cli.reports import report_for
-from percept_cli.cli.run import Run, is_incomplete
+from percept_cli.cli.run import Run, is_incomplete, say_groups
 from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError
@@ -30,7 +30,7 @@ from percept_cli.scoring.memory import Keeps
 from percept_cli.scoring.options import BACKGROUND, MAX_PIXELS, Options
 from percept_cli.scoring.score import AHEAD, Scorer
 from percept_cli.scoring.scored import Scored
-from percept_cli.summary import MOST_GROUPS, Summary
+from percept_cli.summary import Summary
 
 SHOWN = 20
 
@@ -161,9 +161,8 @@ def compare(
         summary=Summary(by),
     )
     run.take(_scored(scorer, source, quiet=quiet or destination.fills_terminal))
-    if run.summary.too_many_groups:
-        talk.error(f"--by {by}: more than {MOST_GROUPS} values: none is summed up by itself")
-    elif by and run.summary.pairs and not run.summary.groups:
+    say_groups(run.summary, talk)
+    if by and not run.summary.too_many_groups and run.summary.pairs and not run.summary.groups:
         raise PerceptError(f"--by {by}: no pair has that column: name one of the manifest's")
     raise typer.Exit(_exit_code(run, allow_unpaired))
 

@@ -8,16 +8,16 @@ import typer
 
 from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.memory import wanted_cache
-from percept_cli.cli.run import is_incomplete
+from percept_cli.cli.run import is_incomplete, say_groups
 from percept_cli.cli.sources import refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.stored import Remote, place_of
 from percept_cli.outputs.formats import format_for
-from percept_cli.outputs.words import summary_line
+from percept_cli.outputs.words import summary_notes
 from percept_cli.scoring.options import Options
 
-NOT_THERE = ("heatmap", "report", "report_copy", "shard", "sort", "by", "csv_safe")
+NOT_THERE = ("heatmap", "report", "report_copy", "shard", "sort", "csv_safe")
 """Options that a run by many workers has not."""
 
 
@@ -46,13 +46,16 @@ def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
         source.description(context.obj.file),
         output,
         format_for(given["form"], output) or "csv",
+        by=given["by"],
         workers=given["workers"],
         cache=wanted_cache(context),
         cache_size=given["cache_size"],
         address=given["ray_address"],
         quiet=given["quiet"],
     )
-    talk.note(summary_line(summary))
+    for line in summary_notes(summary):
+        talk.note(line)
+    say_groups(summary, talk)
     talk.note(f"results: {shown(output)}, summed up in {SUMMARY}")
     incomplete = is_incomplete(summary, talk, given["allow_unpaired"])
     return INCOMPLETE if incomplete else 0

@@ -13,10 +13,10 @@ from percept_cli.cli.reports import Reports
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
-from percept_cli.outputs.words import spread_lines, summary_line, worst_line
+from percept_cli.outputs.words import summary_notes
 from percept_cli.results import Result, Verdict
 from percept_cli.scoring.scored import Scored
-from percept_cli.summary import Summary
+from percept_cli.summary import MOST_GROUPS, Summary
 
 
 class Target(Protocol):
@@ -53,6 +53,14 @@ def refused_unpaired(summary: Summary, talk: Talk, allow_unpaired: bool) -> int:
     elif summary.complete and summary.pairs and not (summary.scored or counts["error"]):
         talk.note("nothing was compared: no file has a partner")
     return unpaired
+
+
+def say_groups(summary: Summary, talk: Talk) -> None:
+    """Say why there are no groups, where there are too many."""
+    if summary.too_many_groups:
+        talk.error(
+            f"--by {summary.by}: more than {MOST_GROUPS} values: none is summed up by itself"
+        )
 
 
 @dataclass
@@ -121,13 +129,8 @@ class Run:
             if partial := getattr(destination, "partial", None):
                 self.talk.error(f"what there is stands in {shown(partial)}")
         if not any(destination.shows_summary for destination in self.destinations):
-            for line in (
-                summary_line(self.summary),
-                *spread_lines(self.summary),
-                worst_line(self.summary),
-            ):
-                if line:
-                    self.talk.note(line)
+            for line in summary_notes(self.summary):
+                self.talk.note(line)
 
     def _judge(self) -> None:
         if self.judge:

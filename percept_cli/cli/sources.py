@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def checked_source(baseline: Path, candidate: Path) -> Source:
 def _listed(
     reference: Path | Remote,
     candidate: Path | Remote,
-    pairs: list[Pair],
+    pairs: Sequence[Pair],
     skipped: list[str],
     *,
     one_reference: bool = False,

@@ -117,11 +117,11 @@ class Approval:
             made += changes
         return made
 
-    def _pairs(self) -> tuple[list[Pair], list[str]]:
+    def _pairs(self) -> tuple[Sequence[Pair], list[str]]:
         """Pairs, and the names of those files among the candidates that are no images."""
         if self.candidate.is_dir() and not self.baseline.exists():
             everything, others = pairs_of(self.candidate, self.candidate)
-            pairs = [replace(pair, reference=None) for pair in everything]
+            pairs: Sequence[Pair] = [replace(pair, reference=None) for pair in everything]
         else:
             pairs, others = checked_pairs(self.baseline, self.candidate)
         below = [path for path in map(Path, others) if self.candidate in path.parents]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import glob
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -27,7 +27,7 @@ def variant_name(name: str, variant: str) -> str:
     return str(path.with_name(f"{path.stem}~{variant}{path.suffix}"))
 
 
-def checked_pairs(baseline: Path, candidate: Path) -> tuple[list[Pair], list[str]]:
+def checked_pairs(baseline: Path, candidate: Path) -> tuple[Sequence[Pair], list[str]]:
     """Pairs of two files or folders in the order of their names, and files that are no images.
 
     A candidate has a pair of its name for each variant of its baseline, or for the one that is
@@ -40,11 +40,11 @@ def checked_pairs(baseline: Path, candidate: Path) -> tuple[list[Pair], list[str
         variants = [replace(pairs[0], reference=path) for path in others] if others else []
         if variants and not baseline.exists():
             pairs = []
-        return _without_equal(pairs + variants) if variants else pairs, skipped
+        return _without_equal([*pairs, *variants]) if variants else pairs, skipped
     return list(_with_variants(pairs)), skipped
 
 
-def _with_variants(pairs: list[Pair]) -> Iterable[Pair]:
+def _with_variants(pairs: Sequence[Pair]) -> Iterable[Pair]:
     by_stem: dict[str, list[Pair]] = {}
     for pair in pairs:
         by_stem.setdefault(_stem(pair.name), []).append(pair)
@@ -64,7 +64,7 @@ def _with_variants(pairs: list[Pair]) -> Iterable[Pair]:
         yield from _without_equal(group) if len(group) > 1 else group
 
 
-def _without_equal(group: list[Pair]) -> list[Pair]:
+def _without_equal(group: Sequence[Pair]) -> Sequence[Pair]:
     """Only the variant whose file is equal to the candidate's, if there is one."""
     for pair in group:
         if not (pair.baseline and pair.file):

@@ -8,10 +8,10 @@ import math
 import os
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import Any, TextIO
+from typing import Any, TextIO, overload
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.files import reason_of
@@ -60,18 +60,23 @@ class Folder:
     """The images of a folder, of a tar file, or below a URL."""
 
     place: Path | Remote
-    images: Mapping[str, Place]
-    """Relative path → where it is."""
+    names: Collection[str]
+    """Relative paths of the images."""
     others: list[str]
     """Files that are no images."""
+    stored: Mapping[str, Place] | None = None
+    """Name → where it is; None where that is its path in the folder."""
+
+    def at(self, name: str) -> Place:
+        """Where the image of that name is."""
+        return self.place / name if self.stored is None else self.stored[name]
 
     @classmethod
     def of(cls, place: Path | Remote) -> Folder:
         """What there is; PerceptError if that cannot be read."""
         if isinstance(place, Path) and not is_archive(place):
             names, others = _images_below(place)
-            images: dict[str, Place] = {PurePath(n).as_posix(): place / n for n in names}
-            return cls(place, images, others)
+            return cls(place, [PurePath(name).as_posix() for name in names], others)
         if is_archive(place):
             found: Mapping[str, Place] = {member.name: member for member in members(place)}
         else:
@@ -83,7 +88,34 @@ class Folder:
             if not any(part.startswith(".") for part in name.split("/"))
         }
         images = {name: image for name, image in shown_ones.items() if readable(name)}
-        return cls(place, images, [shown(v) for k, v in shown_ones.items() if k not in images])
+        others = [shown(image) for name, image in shown_ones.items() if name not in images]
+        return cls(place, list(images), others, images)
+
+
+class Matched(Sequence[Pair]):
+    """Pairs of two folders; what both have under one name is made a pair when it is asked for.
+
+    There may be millions.
+    """
+
+    def __init__(self, before: Folder, after: Folder, rows: list[str | Pair]) -> None:
+        self._before, self._after, self._rows = before, after, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Pair]: ...
+    def __getitem__(self, place: int | slice) -> Pair | list[Pair]:
+        found = self._rows[place]
+        return [self._pair(row) for row in found] if isinstance(found, list) else self._pair(found)
+
+    def _pair(self, row: str | Pair) -> Pair:
+        if isinstance(row, Pair):
+            return row
+        return Pair(self._before.at(row), self._after.at(row), row)
 
 
 def is_folder(place: Path | Remote) -> bool:
@@ -93,7 +125,9 @@ def is_folder(place: Path | Remote) -> bool:
     return place.is_folder() if isinstance(place, Remote) else place.is_dir()
 
 
-def pairs_of(reference: Path | Remote, candidate: Path | Remote) -> tuple[list[Pair], list[str]]:
+def pairs_of(
+    reference: Path | Remote, candidate: Path | Remote
+) -> tuple[Sequence[Pair], list[str]]:
     """Pairs of two places in the order of their names, and files left out as no images.
 
     Raises PerceptError for a folder against something that is neither a file nor a folder.
@@ -121,7 +155,7 @@ def pairs_of(reference: Path | Remote, candidate: Path | Remote) -> tuple[list[P
 
 def _stored_pairs(
     reference: Path | Remote, candidate: Path | Remote
-) -> tuple[list[Pair], list[str]]:
+) -> tuple[Sequence[Pair], list[str]]:
     if not is_folder(candidate):
         if is_folder(reference):
             raise PerceptError(
@@ -132,35 +166,39 @@ def _stored_pairs(
     found = Folder.of(candidate)
     if is_folder(reference):
         return _folders(Folder.of(reference), found)
-    pairs = [Pair(reference, image, name) for name, image in sorted(found.images.items())]
+    pairs = [Pair(reference, found.at(name), name) for name in sorted(found.names)]
     return pairs, found.others
 
 
-def _folders(before: Folder, after: Folder) -> tuple[list[Pair], list[str]]:
+def _folders(before: Folder, after: Folder) -> tuple[Sequence[Pair], list[str]]:
     """Match by relative path, else by the path without its extension."""
-    references, candidates = before.images, after.images
-    left, right = set(references), set(candidates)
+    left, right = set(before.names), set(after.names)
     both = left & right
-    pairs = [Pair(references[name], candidates[name], name) for name in both]
-    composed = {_composed(name): name for name in left - both}
-    for name in sorted(right - both):
+    left -= both
+    right -= both
+    rows: list[str | Pair] = list(both)
+    composed = {_composed(name): name for name in left}
+    for name in sorted(right):
         # Some systems store an accented letter as one character, others as two.
         if (other := composed.pop(_composed(name), None)) is not None:
-            pairs.append(Pair(references[other], candidates[name], name, notes=(SPELT,)))
-            left, right = left - {other}, right - {name}
-    left_stems, right_stems = _by_stem(left - both), _by_stem(right - both)
+            rows.append(Pair(before.at(other), after.at(name), name, notes=(SPELT,)))
+            left.remove(other)
+            right.remove(name)
+    left_stems, right_stems = _by_stem(left), _by_stem(right)
     for stem in left_stems.keys() | right_stems.keys():
         ours, theirs = left_stems.get(stem, []), right_stems.get(stem, [])
         if len(ours) == 1 and len(theirs) == 1:
-            pairs.append(Pair(references[ours[0]], candidates[theirs[0]], theirs[0]))
+            rows.append(Pair(before.at(ours[0]), after.at(theirs[0]), theirs[0]))
         elif ours and theirs:
-            files = [shown(references[n]) for n in ours] + [shown(candidates[n]) for n in theirs]
+            files = [shown(before.at(n)) for n in ours] + [shown(after.at(n)) for n in theirs]
             reason = f"ambiguous match: {', '.join(files)}: rename or remove all but one of each"
-            pairs.append(Pair(references[ours[0]], candidates[theirs[0]], theirs[0], reason))
+            rows.append(Pair(before.at(ours[0]), after.at(theirs[0]), theirs[0], reason))
         else:
-            pairs += [Pair(references[name], None, name) for name in ours]
-            pairs += [Pair(None, candidates[name], name) for name in theirs]
-    return sorted(pairs, key=lambda pair: pair.name), before.others + after.others
+            rows += [Pair(before.at(name), None, name) for name in ours]
+            rows += [Pair(None, after.at(name), name) for name in theirs]
+    rows.sort(key=lambda row: row if isinstance(row, str) else row.name)
+    matched = Matched(replace(before, names=()), replace(after, names=()), rows)
+    return matched, before.others + after.others
 
 
 def _composed(name: str) -> str:

@@ -236,6 +236,8 @@ Place: TypeAlias = Path | Remote | Member
 
 def place_of(text: str | os.PathLike[str]) -> Path | Remote:
     """What a text names: an fsspec URL, else a path. `file://` is the path that it names."""
+    if isinstance(text, Path):
+        return text
     named = os.fspath(text)
     if not URL.match(named):
         return Path(named)

@@ -28,39 +28,41 @@ class CsvWriter:
         self._safe = safe
         self._stream = stream
         self._settings = settings
+        self._known: Settings | None = None
         self._line = io.StringIO()
-        self._rows: csv.DictWriter[str] | None = None
+        # Quoted is what contains a character of the end of a line.
+        self._rows = csv.writer(self._line, lineterminator="\r\n")
+        self._names: tuple[str, ...] = ()
         self._extra: tuple[str, ...] = ()
 
-    def _begin(self, extra: Iterable[str]) -> csv.DictWriter[str]:
+    def _begin(self, extra: Iterable[str]) -> None:
         """Write the header, with a column for all that is said of the first pair besides."""
-        columns, own = columns_of(self._settings(), extra)
-        self._extra = own
-        # Quoted is what contains a character of the end of a line.
-        rows = csv.DictWriter(self._line, [*columns, *own], lineterminator="\r\n")
-        names = {name: name for name in rows.fieldnames}
-        rows.writerow(_without_formulas(names) if self._safe else names)
-        self._put()
-        return rows
+        columns, self._extra = columns_of(self._settings(), extra)
+        self._names = (*columns, *self._extra)
+        self._put({name: name for name in self._names})
 
     def write(self, result: Result) -> None:
         """Write the result's row."""
-        self._rows = self._rows or self._begin(result.extra)
-        cells = row(result, self._settings())
+        if not self._names:
+            self._begin(result.extra)
+        if self._known is None or (result.total and self._known.device is None):
+            self._known = self._settings()  # They change when a pair first needs the network.
+        cells = row(result, self._known)
         own = {name: _plain(result.extra.get(name)) for name in self._extra}
         rest = {name: value for name, value in result.extra.items() if name not in own}
-        cells |= own | {"extra": json.dumps(rest) if rest else None}
-        self._rows.writerow(_without_formulas(cells) if self._safe else cells)
-        self._put()
+        self._put(cells | own | {"extra": json.dumps(rest) if rest else None})
 
-    def _put(self) -> None:
+    def _put(self, cells: dict[str, Any]) -> None:
+        cells = _without_formulas(cells) if self._safe else cells
+        self._rows.writerow([cells[name] for name in self._names])
         self._stream.write(self._line.getvalue().removesuffix("\r\n") + "\n")
         self._line.seek(0)
         self._line.truncate()
 
     def close(self, summary: Summary) -> None:  # noqa: ARG002 -- the rows have all of it
         """Write the header, if there was no row; readers can make the summary from the rows."""
-        self._rows = self._rows or self._begin(())
+        if not self._names:
+            self._begin(())
 
 
 def _without_formulas(cells: dict[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,15 @@ def worst_line(summary: Summary) -> str | None:
     return f"worst: {named}" if summary.pairs > 1 and named else None
 
 
+def summary_notes(summary: Summary) -> Iterator[str]:
+    """All that is told of a run whose results no table shows."""
+    yield summary_line(summary)
+    yield from spread_lines(summary)
+    worst = worst_line(summary)
+    if worst:
+        yield worst
+
+
 def left_out_words(files: Sequence[str]) -> str:
     """How many files are no images, and the first of their names."""
     count = (

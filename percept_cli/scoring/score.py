@@ -55,6 +55,9 @@ NOT_FINITE = "features too large for their numbers: leave out --raw, or use soun
 QUICK = 5e-4
 """Seconds to read a pair below which two threads take longer than one: they share Python."""
 
+AGAIN = 0.05
+"""What another thread's pair counts, until it is tried again whether this one would be quick."""
+
 
 class _Begun(NamedTuple):
     """A result without its distances, and the images that they are to be measured on."""
@@ -80,12 +83,13 @@ class _Here:
     """Does work in this thread as long as that is quick, less than handing it to another costs."""
 
     def __init__(self) -> None:
-        self._times = 0
+        self._times = 0.0
         self._seconds = 0.0
 
     def quickly(self, work: Callable[[], _Begun | None]) -> _Begun | None:
         """What comes of the work, None where it has been slow before: from a slow disk, say."""
         if self._seconds > QUICK * max(self._times, 20):
+            self._times += AGAIN
             return None
         start = perf_counter()
         outcome = work()

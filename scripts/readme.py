@@ -1,10 +1,12 @@
-"""Make what the README shows: the table of distortions, the example's output, and the picture."""
+"""Make what the README and the pages show: tables, what commands print, and pictures."""
 
 from __future__ import annotations
 
 import io
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -165,16 +167,33 @@ def picture() -> Image.Image:
     return whole
 
 
-def filled(readme: str) -> str:
-    """The README with its made parts made again."""
+def plots() -> None:
+    """The plots of the pages: two runs against each other, and codecs over their rate."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for made in ("jpeg-2", "jpeg-3"):
+            folders = [str(SAMPLES / "references"), str(SAMPLES / made)]
+            with suppress(typer.Exit):
+                app(["compare", *folders, f"--output={folder / made}.json"], standalone_mode=False)
+        runs = [f"{folder / made}.json" for made in ("jpeg-2", "jpeg-3")]
+        app(["plot", *runs, f"--output={ROOT / 'docs/models.png'}"], standalone_mode=False)
+        subprocess.run([sys.executable, ROOT / "examples/codecs.py", folder], check=True)
+        shutil.copy(folder / "rates.png", ROOT / "docs/codecs.png")
+
+
+def fill(page: Path) -> None:
+    """Make the made parts of a page again."""
+    text = page.read_text()
     for make_block in (distortions, example, failure, grown, gate, speed):
         name = make_block.__name__
-        block = f"<!-- {name}: scripts/readme.py -->\n{make_block()}\n<!-- end -->"
-        readme = re.sub(rf"<!-- {name}: .*?<!-- end -->", lambda _: block, readme, flags=re.S)  # noqa: B023
-    return readme
+        if f"<!-- {name}: scripts/readme.py -->" in text:
+            block = f"<!-- {name}: scripts/readme.py -->\n{make_block()}\n<!-- end -->"
+            text = re.sub(rf"<!-- {name}: .*?<!-- end -->", lambda _: block, text, flags=re.S)  # noqa: B023
+    page.write_text(text)
 
 
 if __name__ == "__main__":
-    file = ROOT / "README.md"
-    file.write_text(filled(file.read_text()))
+    for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        fill(file)
     picture().save(ROOT / "docs/heatmap.png", optimize=True)
+    plots()

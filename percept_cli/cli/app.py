@@ -33,12 +33,11 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS = (
     *("compare", "check", "approve", "calibrate", "init"),
-    *("merge", "diff", "plot", "report", "layers", "weights", "cache"),
+    *("merge", "diff", "explain", "plot", "report", "layers", "weights", "cache"),
 )
 """Each is in the module of its name."""
 

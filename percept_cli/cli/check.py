@@ -18,6 +18,7 @@ from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run, Target
 from percept_cli.cli.sources import checked_source, refuse_inputs
 from percept_cli.cli.talk import Talk
+from percept_cli.cli.viewing import open_report
 from percept_cli.cli.watch import Results, watched
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
@@ -73,6 +74,7 @@ def check(
     shard: shared.ShardOf = None,
     report: shared.ReportTo = None,
     report_copy: shared.ReportCopy = False,
+    open_page: shared.OpenReport = False,
     watch: Annotated[
         bool,
         typer.Option(
@@ -104,6 +106,8 @@ def check(
     if watch and shard:
         raise PerceptError("--watch: all images are looked at: leave out --shard")
 
+    to_open = [report] if report and open_page else []
+
     def once(results: Results) -> int:
         source = checked_source(baseline, candidate)
         if not source.single:
@@ -120,7 +124,7 @@ def check(
 
         options = rules.recipe_of_others.options
         maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
-        page = report_for(report, source, settings, copy=report_copy)
+        page = report_for(report, source, settings, copy=report_copy, opened=open_page)
         layers_shown = checked.scorer.options.layers
         targets = [(None, "check"), *((t, f) for t, f in ((json, "json"), (junit, "junit")) if t)]
         destinations: list[Target] = [
@@ -136,6 +140,8 @@ def check(
         )
         found = results(source.pairs)
         run.take(found if quiet else with_progress(found, source.total))
+        while to_open:  # When watching, only once.
+            open_report(to_open.pop(), talk)
         return _exit_code(run)
 
     if watch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -18,6 +19,7 @@ from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run, is_incomplete, say_groups
 from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
+from percept_cli.cli.viewing import Show, open_report
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.inputs.pairs import Pair
@@ -79,6 +81,16 @@ def compare(
     ray_address: shared.RayAddress = None,
     report: shared.ReportTo = None,
     report_copy: shared.ReportCopy = False,
+    open_page: shared.OpenReport = False,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show",
+            help="Show reference, candidate and heat map of a pair in the terminal, if it can "
+            "(kitty, sixel), else say what to open.",
+            rich_help_panel=shared.RESULTS,
+        ),
+    ] = False,
     quiet: shared.Quiet = False,
 ) -> None:
     """Score how different images look: a pair, two folders, a file and a folder, or a manifest.
@@ -126,6 +138,8 @@ def compare(
     source = source_of(reference, candidate, pairs).part(shard, options, by_name=False)
     if shard and sort:
         raise PerceptError("--shard: parts are merged in their order: leave out --sort")
+    showing = Show(heatmap, single=source.single) if show else None
+    heatmap = showing.heatmap if showing else heatmap
     for target in (output, heatmap):
         if target:
             refuse_inputs(target, source)
@@ -139,7 +153,7 @@ def compare(
 
     form = format_for(form, output)
     maps = Heatmaps(heatmap, options, single=source.single) if heatmap else None
-    page = report_for(report, source, settings, copy=report_copy)
+    page = report_for(report, source, settings, copy=report_copy, opened=open_page)
     destination = Destination(
         output,
         form,
@@ -162,6 +176,10 @@ def compare(
     )
     run.take(_scored(scorer, source, quiet=quiet or destination.fills_terminal))
     say_groups(run.summary, talk)
+    if showing and run.last:
+        showing.end(run.last, settings(), talk)
+    if report and open_page and not run.broken:
+        open_report(report, talk)
     if by and not run.summary.too_many_groups and run.summary.pairs and not run.summary.groups:
         raise PerceptError(f"--by {by}: no pair has that column: name one of the manifest's")
     raise typer.Exit(_exit_code(run, allow_unpaired))

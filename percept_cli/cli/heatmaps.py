@@ -30,7 +30,7 @@ class Heatmaps:
             raise PerceptError(f"{shown(target)}: name a folder for the heat maps of several pairs")
         self._target = target
         self._single = single and is_picture and not target.is_dir()
-        self._used: set[Path] = set()
+        self._used: set[str] = set()
 
     def write(self, pair: Pair, scored: Scored) -> str | None:
         """Write a pair's heat map, if it has one; its path."""
@@ -53,10 +53,11 @@ class Heatmaps:
         inside = self._target.joinpath(*parts)
         path = inside if inside.suffix == ".png" else inside.with_name(f"{inside.name}.png")
         number = 2
-        while path in self._used:
+        # Other systems take A.png and a.png for one file.
+        while str(path).casefold() in self._used:
             path = inside.with_name(f"{inside.name}-{number}.png")
             number += 1
-        self._used.add(path)
+        self._used.add(str(path).casefold())
         return path
 
 

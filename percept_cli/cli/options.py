@@ -463,6 +463,10 @@ ReportCopy = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
+OpenReport = Annotated[
+    bool,
+    typer.Option("--open", help="Open the report in the browser.", rich_help_panel=RESULTS),
+]
 Root = Annotated[
     list[Path] | None,
     typer.Option(

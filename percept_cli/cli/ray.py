@@ -17,7 +17,7 @@ from percept_cli.outputs.formats import format_for
 from percept_cli.outputs.words import summary_notes
 from percept_cli.scoring.options import Options
 
-NOT_THERE = ("heatmap", "report", "report_copy", "shard", "sort", "csv_safe")
+NOT_THERE = ("heatmap", "show", "report", "report_copy", "shard", "sort", "csv_safe")
 """Options that a run by many workers has not."""
 
 

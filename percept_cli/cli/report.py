@@ -10,6 +10,7 @@ import typer
 from percept_cli.cli import options as shared
 from percept_cli.cli.reports import report_of_saved
 from percept_cli.cli.talk import Talk
+from percept_cli.cli.viewing import open_report
 from percept_cli.inputs.saved import read_saved
 
 
@@ -23,6 +24,7 @@ def report(
         typer.Option(metavar="DIR", help="Folder for the report.", rich_help_panel=shared.RESULTS),
     ] = Path("percept-report"),
     report_copy: shared.ReportCopy = False,
+    open_page: shared.OpenReport = False,
     root: shared.Root = None,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -38,4 +40,7 @@ def report(
         percept report results.json --output report --report-copy
     """
     saved = read_saved(results)
-    report_of_saved(output, saved, [results], root or [], Talk(quiet), copy=report_copy)
+    talk = Talk(quiet)
+    report_of_saved(output, saved, [results], root or [], talk, copy=report_copy)
+    if open_page:
+        open_report(output, talk)

@@ -73,12 +73,18 @@ class Reports:
 
 
 def report_for(
-    folder: Path | None, source: Source, settings: Callable[[], Settings], *, copy: bool
+    folder: Path | None,
+    source: Source,
+    settings: Callable[[], Settings],
+    *,
+    copy: bool,
+    opened: bool,
 ) -> Reports | None:
     """The report that was asked for; PerceptError where its flags mean nothing."""
     if folder is None:
-        if copy:
-            raise PerceptError("--report-copy: name the folder with --report DIR")
+        for given, flag in ((copy, "--report-copy"), (opened, "--open")):
+            if given:
+                raise PerceptError(f"{flag}: name the folder with --report DIR")
         return None
     if source.live:
         raise PerceptError("--pairs - answers each line at once: a report needs a file of pairs")

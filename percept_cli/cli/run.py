@@ -81,6 +81,8 @@ class Run:
     part: bool = False
     """Whether this is one of several shards, which may hold no pair."""
     summary: Summary = field(default_factory=Summary)
+    last: Result | None = None
+    """The result that came last."""
     failing: int = 0
     broken: bool = False
     """Whether something besides a pair went wrong."""
@@ -163,6 +165,7 @@ class Run:
             if self.report:
                 self.report.write(result)
             self.summary.add(result)
+            self.last = result
             self.failing += bool(result.failures)
 
     def _with_overlay(self, report: Reports, scored: Scored) -> Result:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
+from subprocess import list2cmdline
 
 from percept_cli.canvas import bands_in_words
 from percept_cli.errors import one_line
@@ -63,7 +65,8 @@ def jnd_words(jnd: Jnd) -> str:
 
 def command_line(command: str, *paths: str, options: Sequence[str] = ()) -> str | None:
     """A command of percept for a shell; None where a name cannot be shown on a line."""
-    line = shlex.join(["percept", command, *options, "--", *paths])
+    quoted = list2cmdline if os.name == "nt" else shlex.join
+    line = quoted(["percept", command, *options, "--", *paths])
     return line if one_line(line) == line else None
 
 

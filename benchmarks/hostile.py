@@ -28,8 +28,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ MEMORY = 1200
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "ICO", "ICNS", "TGA", "PPM", "PCX", "SGI")
 FORMATS += ("DDS", "JPEG2000", "AVIF", "MPO", "QOI")
-FLIPS, RANDOM = 60, 200
+FLIPS, RANDOM = 20, 100
 
 KEYS = ("preset", "layers", "layer-weight", "distance", "raw", "blur", "tolerance", "weights")
 KEYS += ("resize", "background", "ignore", "max-pixels", "workers", "precision", "device")
@@ -57,6 +59,8 @@ VALUES = ("1", "-1", "0", "1.5", "inf", "nan", "true", '""', '"x"', '"~nosuchuse
 VALUES += ('["x"]', '[["x"]]', "{}", "{conv1_1 = nan}", '{conv1_1 = "x"}', "1979-05-27", "07:32:00")
 VALUES += ("9" * 30, "9" * 5000, "1e400", "[" * 2000)
 FIELDS: tuple[Any, ...] = (None, True, -1, 1e30, "", "x", "\x1b[31m\n::error::x", [], [[]], {})
+EACH = 5
+"""Of all changes of a field of saved results each so-manieth is tried; the tests try all."""
 NAMES = ("\x1b[31mred.png", "a\rb.png", "a\nb.png", "::error::x.png", "##[error]x.png", "=1+1.png")
 NAMES += (
     "--variant=x.png",
@@ -191,8 +195,8 @@ def places() -> Iterator[Trial]:
         yield Trial("special files and links", partial(special, make), COMPARE, REFUSED)
     for name in ("n" * 300 + ".png", "a/" * 2500 + "x.png", "r.png/x.png", "~nosuchuser/x.png"):
         arguments = (*COMPARE[:2], name, *COMPARE[3:])
-        for command in (arguments, ("check", "r.png", name)):
-            yield Trial("special files and links", partial(put, b""), command, REFUSED)
+        for command, codes in ((arguments, REFUSED), (("check", "r.png", name), REFUSED | {1})):
+            yield Trial("special files and links", partial(put, b""), command, codes)
 
     def fan(folder: Path) -> None:
         folders(folder)
@@ -250,7 +254,7 @@ def saved(document: Any) -> Iterator[Trial]:
                     copied[key] = part
                     yield copied
 
-    for number, other in enumerate(changed(document)):
+    for number, other in enumerate(islice(changed(document), 0, None, EACH)):
         command = (
             ("report", "r.json", "--output=p")
             if number % 2
@@ -445,7 +449,7 @@ def tried(tree: Path, work: Path) -> dict[str, Counter[str]]:
         if wrong and tree == ROOT:
             print(f"{trial.kind}: {trial.arguments}: {wrong}: {folder}", file=sys.stderr)
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run(["rm", "-rf", folder], check=True)  # Python's own knows no deep ones.
     server.stdin.close()
     server.wait()
     return found
@@ -465,8 +469,9 @@ def main(arguments: Iterable[str]) -> None:
             ["git", "archive", revision, "percept_cli"], cwd=ROOT, check=True, capture_output=True
         )
         subprocess.run(["tar", "-x"], cwd=old, input=packed.stdout, check=True)
-        before = tried(old, Path(name) / "before")
-        now = tried(ROOT, Path(name) / "now")
+        trees = (old, ROOT), (Path(name) / "before", Path(name) / "now")
+        with ProcessPoolExecutor() as pool:
+            before, now = pool.map(tried, *trees)
     rows = [
         (kind, str(counts[""]), words(before[kind]), words(counts)) for kind, counts in now.items()
     ]

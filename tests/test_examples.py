@@ -80,35 +80,21 @@ def test_the_gitlab_job_leaves_what_it_promises(project: Path) -> None:
     assert (project / "junit.xml").is_file() and (project / "report/index.html").is_file()
 
 
-def test_the_tests_with_playwright_run(tmp_path: Path) -> None:
-    """They accept, pass, fail after a change, and so does the folder of screenshots."""
+def test_the_example_with_playwright_runs_in_one_command(tmp_path: Path) -> None:
+    """It accepts, passes, fails after a change, and so does the folder of screenshots."""
     if not os.environ.get("REQUIRE_BROWSER"):
         pytest.importorskip("playwright", reason="the example needs: pip install playwright")
         if not CHROMIUM:
             pytest.skip("the example needs Chromium")
     assert CHROMIUM, "the example needs Chromium: apt-get install chromium"
-    project = tmp_path / "project"
-    shutil.copytree(EXAMPLES / "playwright", project)
-
-    def run(line: str) -> subprocess.CompletedProcess[str]:
-        python = f'"{sys.executable}"'
-        line = line.replace("pytest", f"{python} -m pytest -p no:cacheprovider", 1)
-        return shell(line.replace("python ", f"{python} ", 1), project, CHROMIUM=str(CHROMIUM))
-
-    shots = re.findall(r"python screenshots\.py", (EXAMPLES / "github.yml").read_text())
-    assert "2 passed" in run("pytest --percept-update").stdout
-    assert "2 passed" in run("pytest").stdout
-    assert run(shots[0]).returncode == 0
-    assert shell("percept approve baselines screenshots", project).returncode == 0
-    page = project / "site/index.html"
-    page.write_text(page.read_text().replace("18.4", "31.9"))
-    failed = run("pytest")
-    assert (
-        "1 failed, 1 passed" in failed.stdout and "does not look like its baseline" in failed.stdout
-    )
-    assert run(shots[0]).returncode == 0
-    done = shell("percept check baselines screenshots", project)
-    assert done.returncode == 1 and "FAILED  screenshots/index.png" in done.stdout
+    line = f'"{EXAMPLES}/playwright/try.sh"'
+    done = shell(line, tmp_path, CHROMIUM=str(CHROMIUM), TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("2 passed") == 2 and "1 failed, 1 passed" in done.stdout
+    assert "does not look like its baseline" in done.stdout
+    assert "FAILED  screenshots/index.png" in done.stdout
+    report = re.search(r"The report: (.*)", done.stdout)
+    assert report and Path(report[1]).is_file()
 
 
 ACTION = ROOT / "action.yml"

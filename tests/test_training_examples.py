@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import SAMPLES, clean_environment
 
+import percept_cli
+
 EXAMPLES = SAMPLES.parent / "examples"
 NAMES = ("super_resolution", "denoise", "inpaint", "style_transfer")
 RUNS = ("pixels only", "with perceptual term")
@@ -46,3 +48,20 @@ def test_the_perceptual_term_lowers_both_distances(tmp_path: Path) -> None:
     found = run("denoise", steps=60, folder=tmp_path)
     pixels, perceptual = (found[name] for name in RUNS)
     assert perceptual[0] < pixels[0] and perceptual[1] < pixels[1]
+
+
+def test_validation_says_what_the_command_says_of_its_pictures(tmp_path: Path) -> None:
+    arguments = [str(EXAMPLES / "validation.py"), "--steps=1", f"--output={tmp_path}"]
+    # torchmetrics imports torchvision, which may not fit torch here.
+    code = (
+        f"import anyvision, runpy, sys; sys.argv = {arguments}; sys.path[0] = {str(EXAMPLES)!r}; "
+    )
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    environment = clean_environment(PYTHONPATH=str(SAMPLES.parent / "benchmarks"))
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    *_, said = re.findall(r"distance (\S+)", done.stdout)
+    results = percept_cli.score_folders(tmp_path / "targets", tmp_path / "outputs", cache=False)
+    assert results.summary().mean_total == pytest.approx(float(said), abs=1e-4)  # Four decimals.

@@ -1,5 +1,5 @@
 # percept with torch for the CPU:
-#   docker run --rm -v "$PWD:/work" percept check baselines screenshots
+#   docker run --rm -u "$(id -u)" -v "$PWD:/images" percept check baselines screenshots
 FROM python:3.12-slim-bookworm
 
 WORKDIR /source
@@ -10,6 +10,7 @@ RUN pip install --no-cache-dir uv==0.9.* \
     && useradd --create-home --uid 1000 percept
 
 USER 1000
-WORKDIR /work
+ENV XDG_CACHE_HOME=/tmp
+WORKDIR /images
 ENTRYPOINT ["percept"]
 CMD ["--help"]

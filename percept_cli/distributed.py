@@ -25,13 +25,14 @@ from percept_cli.errors import OutputError, PerceptError, shown, unwritable
 from percept_cli.inputs.pairs import Pair, pair_of_row
 from percept_cli.inputs.stored import Member, Place, Remote, Upload, place_of
 from percept_cli.network.workers import available
+from percept_cli.outputs.csv_writer import columns_of
 from percept_cli.outputs.parquet_writer import cells_of, schema_of
 from percept_cli.results import VERSION, Settings
 from percept_cli.scoring.cache import cache_for
 from percept_cli.scoring.memory import Memory
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
-from percept_cli.summary import Summary
+from percept_cli.summary import Summary, group_of
 from percept_cli.writing import write_whole
 
 try:
@@ -159,20 +160,22 @@ def score_on_ray(
 
     Raises PerceptError for a form that Ray's workers do not write, where no pair is named, and
     where the first has no column `by`,
-    OutputError for a folder that holds something, or cannot be written.
+    and for a folder that holds something; OutputError for one that cannot be written.
     """
     if form not in FORMS:
         raise PerceptError(f"--engine ray writes {', '.join(FORMS)}: choose one with --format")
     if _is_taken(output):
-        raise OutputError(f"{shown(output)} is there: workers write into a new folder")
+        raise PerceptError(
+            f"{shown(output)} is there, and workers write into a new folder: name another"
+        )
     _start(workers, address, quiet=quiet)
     try:
         dataset, extra, folder = _dataset(pairs)
     except (pyarrow.ArrowException, ray.exceptions.RayError) as error:
         raise PerceptError(f"{shown(pairs)}: cannot be read by Ray: check it") from error
-    if by is not None and by not in extra:
-        raise PerceptError(f"--by {by}: the first pair has no such column: name another")
     scorer = Scorer(options)
+    if by is not None and by not in columns_of(scorer.settings(), extra)[1]:
+        raise PerceptError(f"--by {by}: the first pair has no such column of its own: name another")
     schema = schema_of(scorer.settings(), extra)
     plan = Plan(
         options, cache, cache_size, schema, str(folder), os.getcwd(), form == "jsonl", described
@@ -315,21 +318,19 @@ def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
     rows = block.to_pylist()
     if "text" in block.column_names:
         rows = [json.loads(row["text"]) for row in rows]
-        rows = [row.get("extra", {}) | row for row in rows]
+        rows = [row["extra"] | row for row in rows]
 
     def number(text: Any) -> float | None:
         return None if text in (None, "") else float(text)
 
     by = columns[len(COUNTED) :]
-    groups = [row.get(by[0]) if by else None for row in rows]
+    groups = [group_of(row[by[0]]) if by and by[0] in row else None for row in rows]
     return pyarrow.table(
         {
             "status": [row["status"] for row in rows],
             "total": pyarrow.array([number(row["total"]) for row in rows], pyarrow.float64()),
             "peak": pyarrow.array([number(row["peak"]) for row in rows], pyarrow.float64()),
             "name": [row["candidate"] or row["reference"] or "?" for row in rows],
-            "group": pyarrow.array(
-                [None if group is None else str(group) for group in groups], pyarrow.string()
-            ),
+            "group": pyarrow.array(groups, pyarrow.string()),
         }
     )

@@ -23,6 +23,11 @@ MOST_GROUPS = 1000
 """Values beyond which a column is none to group by."""
 
 
+def group_of(value: Any) -> str:
+    """What a group is called whose pairs have that value; as CSV holds it."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class Summary:
     """Counts, extremes and totals of a run, kept as its results come: 8 bytes for each.
 
@@ -60,8 +65,9 @@ class Summary:
 
     def add(self, result: Result) -> None:
         """Count one more result."""
-        grouped = self.by is not None and self.by in result.extra
-        group = str(result.extra[self.by]) if grouped and self.by else None
+        group = None
+        if self.by is not None and self.by in result.extra:
+            group = group_of(result.extra[self.by])
         self.count(result.status, result.total, result.peak, result.name, group)
 
     def count(

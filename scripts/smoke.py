@@ -1,5 +1,6 @@
 """Install the wheel and the sdist where nothing else is, use them, and say how that ended.
 
+    pip install hatchling
     python scripts/smoke.py [PYTHON ...]
 
 On the oldest and the newest Python that is installed here, unless others are named. pip installs
@@ -45,26 +46,31 @@ def used(folder: Path) -> str:
     return "works"
 
 
+def outcome(python: str, file: Path) -> tuple[str, str]:
+    """The torch that came with a package, and how using it ended."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([python, "-m", "venv", folder], check=True)
+        pip = [folder / "bin/python", "-m", "pip"]
+        subprocess.run([*pip, "install", "-q", file], check=True)
+        versions = subprocess.check_output([*pip, "list", "--format=freeze"], text=True)
+        return next(v for v in versions.split() if v.startswith("torch==")), used(folder)
+
+
 def main() -> None:
     found = sys.argv[1:] or [name for name in PYTHONS if runs(name)]
+    if not found:
+        sys.exit(f"none of {', '.join(PYTHONS)} is installed here")
     rows, failed = [], False
-    for python in dict.fromkeys((found[0], found[-1])):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            subprocess.run([python, "-m", "venv", folder], check=True)
-            pip = [folder / "bin/python", "-m", "pip"]
-            build = [*pip, "install", "-q", "build"], [folder / "bin/python", "-m", "build", "-q"]
-            subprocess.run(build[0], check=True)
-            subprocess.run([*build[1], "--outdir", folder / "dist", ROOT], check=True)
+    with tempfile.TemporaryDirectory() as dist:
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-d", dist], cwd=ROOT, check=True
+        )
+        for python in dict.fromkeys((found[0], found[-1])):
             for kind, pattern in (("wheel", "*.whl"), ("sdist", "*.tar.gz")):
-                file = next((folder / "dist").glob(pattern))
-                subprocess.run([*pip, "install", "-q", "--force-reinstall", "--no-deps", file])
-                subprocess.run([*pip, "install", "-q", file], check=True)
-                outcome = used(folder)
-                failed |= outcome != "works"
-                versions = subprocess.check_output([*pip, "list", "--format=freeze"], text=True)
-                torch = next(v for v in versions.split() if v.startswith("torch=="))
-                rows.append(f"| {kind} | {python} | {torch} | {outcome} |")
+                torch, ended = outcome(python, next(Path(dist).glob(pattern)))
+                failed |= ended != "works"
+                rows.append(f"| {kind} | {python} | {torch} | {ended} |")
                 print(rows[-1], flush=True)
     head = "| package | Python | with | outcome |\n|---|---|---|---|"
     made = "\n".join((BEGIN, f"{platform.system()}, {platform.machine()}\n\n{head}", *rows, END))

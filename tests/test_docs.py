@@ -14,17 +14,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import typer
 from conftest import SAMPLES, clean_environment
 from make import DISTORTIONS, STRENGTHS
 from PIL import Image, ImageDraw
 
 import percept_cli
-from percept_cli.cli.app import add_commands
-from percept_cli.inputs.configuration import configured
+from percept_cli.cli.app import add_commands, app
+from percept_cli.inputs.configuration import TYPES, configured
 from percept_cli.outputs.formats import FORMATS
 
 ROOT = SAMPLES.parent
@@ -32,8 +33,15 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(p for p in DOCS.rglob("*.md") if "reference" not in p.parts)]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BLOCK = re.compile(r"(?:<!-- ([^\n]*) -->\n)?^```(\w+)\n(.*?)^```$", re.S | re.M)
-LOOSE = {"README.md", "training.md"}
-"""Pages whose Python is part of a reader's program."""
+PRELUDE = """
+import torch, percept_cli
+device, model = "cpu", torch.nn.Conv2d(3, 3, 3, padding=1)
+optimiser = torch.optim.Adam(model.parameters())
+output, target = batch = torch.rand(2, 1, 3, 32, 32)
+output.requires_grad_()
+batches = [batch.detach()]
+"""
+"""What pages suppose whose Python is part of a reader's program."""
 
 
 class Block(NamedTuple):
@@ -52,7 +60,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 def examples_of(page: Path) -> list[Block]:
     """The blocks that run."""
-    kinds = {"sh"} if page.name in LOOSE else {"sh", "python"}
+    kinds = "sh", "python"
     return [b for b in blocks_of(page) if b.language in kinds and not b.said.startswith("not run")]
 
 
@@ -143,35 +151,42 @@ def run(lines: str, folder: Path, imported: str = "sys") -> subprocess.Completed
 def test_every_example_runs(page: Path, supposed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "work"
     shutil.copytree(supposed, folder)
-    scripts = 0
+    scripts = [PRELUDE] if page.name in ("README.md", "training.md") else []
     for block in examples_of(page):
-        if block.said == "browser" and not (CHROMIUM and _has_playwright()):
-            assert not os.environ.get("REQUIRE_BROWSER")
+        if block.said == "browser":
             continue
         if block.said.startswith("file: "):
             (folder / block.said.removeprefix("file: ")).write_text(block.text)
             continue
         if block.language == "python":
-            scripts += 1
-            script = folder / "script.py"  # What the page's earlier blocks made is there.
-            with script.open("a") as file:
-                file.write(block.text)
+            scripts.append(block.text)
             continue
         # What needs torchmetrics runs beside any torchvision.
         done = run(block.text, folder, "anyvision" if "--also" in block.text else "sys")
         code = int(block.said.removeprefix("exit: ")) if block.said.startswith("exit: ") else 0
         assert done.returncode == code, f"{block.text}\n{done.stdout}{done.stderr}"
     if scripts:
+        (folder / "script.py").write_text("\n".join(scripts))
         done = run("python script.py", folder, "anyvision")
         assert done.returncode == 0, done.stderr
 
 
-def _has_playwright() -> bool:
-    try:
-        import playwright  # noqa: F401
-    except ImportError:
-        return False
-    return True
+def test_examples_with_a_browser_run(supposed: Path, tmp_path: Path) -> None:
+    if not os.environ.get("REQUIRE_BROWSER"):
+        pytest.importorskip("playwright", reason="these examples need: pip install playwright")
+        if not CHROMIUM:
+            pytest.skip("these examples need Chromium")
+    assert CHROMIUM, "these examples need Chromium: apt-get install chromium"
+    shutil.copytree(supposed, tmp_path / "work")
+    ran = 0
+    for block in examples_of(DOCS / "recipes.md"):
+        if block.said.startswith("file: "):
+            (tmp_path / "work" / block.said.removeprefix("file: ")).write_text(block.text)
+        elif block.said == "browser":
+            ran += 1
+            done = run(block.text, tmp_path / "work")
+            assert done.returncode == 0, f"{block.text}\n{done.stdout}{done.stderr}"
+    assert ran == 2
 
 
 def test_every_configuration_is_one(tmp_path: Path) -> None:
@@ -183,14 +198,30 @@ def test_every_configuration_is_one(tmp_path: Path) -> None:
                 folder = tmp_path / f"{page.stem}-{number}"
                 folder.mkdir()
                 (folder / "percept.toml").write_text(block.text)
-                assert configured(folder, _keys())[1]
+                assert configured(folder, TYPES)[1]
     assert tried >= 2
 
 
-def _keys() -> set[str]:
-    from percept_cli.inputs.configuration import TYPES
+def test_the_reference_of_python_has_every_name() -> None:
+    text = (DOCS / "reference/python.md").read_text()
+    names = {*percept_cli.__all__, "PerceptualDistance"} - {"__version__"}
+    assert names <= set(re.findall(r"^::: percept_cli\.(\w+)$", text, re.M))
 
-    return set(TYPES)
+
+def test_options_that_pages_name_are_there() -> None:
+    add_commands()
+    group: Any = typer.main.get_command(app)
+    known = {o for c in group.commands.values() for p in c.params for o in p.opts}
+    known |= {"--version", "--help", "--install-completion", "--show-completion"}
+    for page in PAGES:
+        for block in blocks_of(page):
+            for line in re.findall(r"^percept .*$", block.text, re.M):
+                named = {word.split("=")[0] for word in line.split() if word.startswith("--")}
+                assert named <= known, f"{page}: {line}"
+    for page in DOCS.glob("coming-from/*.md"):
+        for cells in re.findall(r"^\|.*\|(.*?)\|$", page.read_text(), re.M):
+            own = set(re.findall(r"`(--[a-z-]+)", cells)) - {"--percept-update"}
+            assert {o for o in own if not o.startswith("--percept")} <= known, f"{page}: {cells}"
 
 
 def test_the_reference_is_what_the_code_says() -> None:

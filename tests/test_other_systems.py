@@ -68,8 +68,9 @@ def test_shown_commands_are_quoted_as_the_system_does(monkeypatch: pytest.Monkey
         name = "nt"
 
     monkeypatch.setattr(words, "os", System)
-    line = command_line("approve", r"C:\base lines", "it's")
-    assert line == r"""percept approve -- "C:\base lines" it's"""
+    assert command_line("approve", r"C:\base lines") == r'percept approve -- "C:\base lines"'
+    for name in ("a&calc.png", "%PATH%.png", "a;b.png", "$(calc).png", "a`b.png"):
+        assert command_line("approve", name) is None
 
 
 def test_names_in_results_have_slashes_everywhere(
@@ -116,3 +117,23 @@ def test_a_file_that_another_program_holds_is_named(
         write_whole(b"new", target)
     assert unwritable(caught.value) and target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_baseline_is_not_removed_by_another_spelling_of_its_name(tmp_path: Path) -> None:
+    """Home.png and home.png are one file there: here, two names of one."""
+    from percept_cli.gate.approve import Approval, carry_out
+
+    for folder, name, source in (
+        ("b", "home.png", "references/coffee.png"),
+        ("s", "Home.png", "edit-2/coffee.png"),
+    ):
+        (tmp_path / folder).mkdir()
+        shutil.copy(SAMPLES / source, tmp_path / folder / name)
+    os.link(tmp_path / "b/home.png", tmp_path / "b/Home.png")
+    changes = Approval(tmp_path / "b", tmp_path / "s", prune=True).changes()
+    assert [(change.action, change.baseline.name) for change in changes] == [
+        ("updated", "Home.png")
+    ]
+    for change in changes:
+        carry_out(change)
+    assert (tmp_path / "b/home.png").exists()

@@ -7,7 +7,9 @@ cp -r . "$work" && cd "$work"
 pytest -q --percept-update && pytest -q
 python screenshots.py && percept approve baselines screenshots
 sed -i.bak 's/18\.4/31.9/' site/index.html
-if pytest -q; then echo "the test should have failed" >&2; exit 1; fi
+code=0; pytest -q || code=$?
+[ "$code" = 1 ] || { echo "the test should have failed" >&2; exit 1; }
 python screenshots.py
-if percept check baselines screenshots --report report; then exit 1; fi
+code=0; percept check baselines screenshots --report report || code=$?
+[ "$code" = 1 ] || { echo "the check should have failed" >&2; exit 1; }
 echo "A changed number failed both. The report: $work/report/index.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,6 +24,12 @@ from percept_cli.scoring.score import Scorer
 from percept_cli.scoring.scored import Scored
 
 BINS = 12
+
+Score = Literal["peak", "total", "jnd"]
+"""What a check judges by: just noticeable differences if the configuration says so, else the peak,
+or the total where there is none."""
+
+KEYS: dict[Score, str] = {"peak": "peak-threshold", "total": "threshold", "jnd": "jnd"}
 
 NO_THRESHOLDS = ("--peak-threshold", "none", "--threshold", "0")
 """Flags with which any settings may be measured: a threshold is what is looked for."""
@@ -79,7 +85,9 @@ def calibrate(
         workers=workers or of_check.params["workers"],
         memory=memory_of(of_check, talk, "numbers"),
     )
-    by_peak = rules.recipe_of_others.options.has_map
+    recipe = rules.recipe_of_others
+    what: Score = "peak" if recipe.options.has_map else "total"
+    what = "jnd" if recipe.thresholds.jnd is not None else what
     paths = (baseline, candidate) if baseline and candidate else None
     globs = glob or []
     known = {}
@@ -92,7 +100,7 @@ def calibrate(
             talk.note(left_out_words(left_out))
         scored = scorer.score(pairs)
         shown_scored = scored if quiet else with_progress(scored, len(pairs))
-        known[kind] = _scores(shown_scored, talk, by_peak=by_peak)
+        known[kind] = _scores(shown_scored, talk, what)
     if equal := [name for name, score in known["different"].items() if not score]:
         talk.note(f"{len(equal)} of the pairs that differ are equal, and left out")
         known["different"] = {n: s for n, s in known["different"].items() if s}
@@ -108,7 +116,6 @@ def calibrate(
     proposals = {one: _proposal(known, one) for one in globs}
     if any(others["same"].values()) or not globs:
         proposals[""] = _proposal(others, "*")
-    what = "peak" if by_peak else "total"
     for name, proposal in proposals.items():
         _show(name, proposal, what)
         _show_standing_out(known if name else others, name, proposal, what)
@@ -116,9 +123,8 @@ def calibrate(
         talk.note("nothing written: not all pairs could be compared")
     elif write:
         file = context.obj.file or Path("percept.toml")
-        key = "peak-threshold" if by_peak else "threshold"
         found = {name: proposal.threshold for name, proposal in proposals.items()}
-        write_thresholds(file, key, found.pop("", None), found)
+        write_thresholds(file, KEYS[what], found.pop("", None), found)
         talk.note(f"written to {shown(file)}")
     raise typer.Exit(INCOMPLETE if talk.errors else 0)
 
@@ -130,14 +136,15 @@ def _pairs(paths: tuple[Path, Path] | None, manifest: Path | None) -> tuple[list
     return [*pairs, *listed], list(dict.fromkeys(others))
 
 
-def _scores(
-    scored: Iterable[tuple[Pair, Scored]], talk: Talk, *, by_peak: bool
-) -> dict[str, float]:
-    """Each image's peak, or total where there are no peaks; of its variants the smallest."""
+def _scores(scored: Iterable[tuple[Pair, Scored]], talk: Talk, what: Score) -> dict[str, float]:
+    """Each image's score; of its variants the smallest."""
     found: dict[str, float] = {}
     for pair, one in scored:
         result = one.result
-        score = result.peak if by_peak else result.total
+        if what == "jnd":
+            score = result.jnd.value if result.jnd else result.total
+        else:
+            score = result.peak if what == "peak" else result.total
         if result.error or score is None:
             talk.error(result.error or f"{result.name}: {result.status}: left out")
         else:
@@ -180,8 +187,9 @@ def _show_standing_out(
     if any(rest.values()):
         threshold = _proposal(known | {"same": rest}, glob or "*").threshold
         without = f"{what} threshold {threshold:g}"
+    stand = "stands" if count == 1 else "stand"
     print(
-        f"{count} of the same stand(s) out: {named}{', …' if count > MOST_NAMED else ''}: look "
+        f"{count} of the same {stand} out: {named}{', …' if count > MOST_NAMED else ''}: look "
         f"whether it is the same; without: {without}"
     )
 
@@ -195,8 +203,11 @@ def _words(proposal: Proposal, what: str) -> Iterable[str]:
             f"look the same fail, and {proposal.misses} of {len(different)} that differ pass"
         )
         return
-    room = f"{threshold / same[-1]:.2f} times" if same[-1] else "infinitely far"
-    yield f"{room} above the largest of {len(same)} pairs that look the same ({same[-1]:.4g})"
+    if same[-1]:
+        room = f"{threshold / same[-1]:.2f} times above the largest"
+        yield f"{room} of {len(same)} pairs that look the same ({same[-1]:.4g})"
+    else:
+        yield f"all {len(same)} pairs that look the same are equal"
     if different:
         yield (
             f"the smallest of {len(different)} pairs that differ ({different[0]:.4g}) is "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -106,7 +107,7 @@ def check(
     if watch and shard:
         raise PerceptError("--watch: all images are looked at: leave out --shard")
 
-    to_open = [report] if report and open_page else []
+    opened: list[Path] = []
 
     def once(results: Results) -> int:
         source = checked_source(baseline, candidate)
@@ -140,8 +141,9 @@ def check(
         )
         found = results(source.pairs)
         run.take(found if quiet else with_progress(found, source.total))
-        while to_open:  # When watching, only once.
-            open_report(to_open.pop(), talk)
+        if report and open_page and not run.broken and not opened:  # When watching, only once.
+            open_report(report, talk)
+            opened.append(report)
         return _exit_code(run)
 
     if watch:

@@ -19,7 +19,7 @@ from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run, is_incomplete, say_groups
 from percept_cli.cli.sources import Source, refuse_inputs, source_of
 from percept_cli.cli.talk import Talk
-from percept_cli.cli.viewing import Show, open_report
+from percept_cli.cli.viewing import open_report, show
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.inputs.pairs import Pair
@@ -82,7 +82,7 @@ def compare(
     report: shared.ReportTo = None,
     report_copy: shared.ReportCopy = False,
     open_page: shared.OpenReport = False,
-    show: Annotated[
+    show_it: Annotated[
         bool,
         typer.Option(
             "--show",
@@ -136,14 +136,15 @@ def compare(
     if engine != "local" or ray_address:
         raise PerceptError("--engine is local or ray, and --ray-address is for ray")
     source = source_of(reference, candidate, pairs).part(shard, options, by_name=False)
+    source = source.having(by) if by else source
     if shard and sort:
         raise PerceptError("--shard: parts are merged in their order: leave out --sort")
-    showing = Show(heatmap, single=source.single) if show else None
-    heatmap = showing.heatmap if showing else heatmap
+    if show_it and not source.single:
+        raise PerceptError("--show is for one pair: --report DIR shows many")
     for target in (output, heatmap):
         if target:
             refuse_inputs(target, source)
-    keeps: Keeps = "pictures" if heatmap else "maps" if report else "numbers"
+    keeps: Keeps = "pictures" if heatmap or show_it else "maps" if report else "numbers"
     memory = memory_of(context, talk, keeps)
     scorer = Scorer(options, one_reference=source.one_reference, workers=workers, memory=memory)
     output = None if output == Path("-") else output
@@ -176,12 +177,10 @@ def compare(
     )
     run.take(_scored(scorer, source, quiet=quiet or destination.fills_terminal))
     say_groups(run.summary, talk)
-    if showing and run.last:
-        showing.end(run.last, settings(), talk)
+    if show_it and run.last:
+        show(run.last, settings(), run.last.result.heatmap_file, talk)
     if report and open_page and not run.broken:
         open_report(report, talk)
-    if by and not run.summary.too_many_groups and run.summary.pairs and not run.summary.groups:
-        raise PerceptError(f"--by {by}: no pair has that column: name one of the manifest's")
     raise typer.Exit(_exit_code(run, allow_unpaired))
 
 

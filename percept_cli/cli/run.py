@@ -81,8 +81,8 @@ class Run:
     part: bool = False
     """Whether this is one of several shards, which may hold no pair."""
     summary: Summary = field(default_factory=Summary)
-    last: Result | None = None
-    """The result that came last."""
+    last: Scored | None = None
+    """Of two images what became of them, with its map."""
     failing: int = 0
     broken: bool = False
     """Whether something besides a pair went wrong."""
@@ -165,7 +165,7 @@ class Run:
             if self.report:
                 self.report.write(result)
             self.summary.add(result)
-            self.last = result
+            self.last = replace(scored, result=result) if self.single else None
             self.failing += bool(result.failures)
 
     def _with_overlay(self, report: Reports, scored: Scored) -> Result:

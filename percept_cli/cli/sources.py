@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ class Source:
         if not pairs:
             raise PerceptError("nothing to compare: no pair was named")
         return replace(self, pairs=mine, total=len(mine), shard=chosen)
+
+    def having(self, column: str) -> Source:
+        """The same pairs; PerceptError if the first has no such column."""
+        pairs = iter(self.pairs)
+        first = list(islice(pairs, 1))
+        if first and not first[0].error and column not in first[0].extra:
+            raise PerceptError(f"--by {column}: the first pair has no such column: name another")
+        return replace(self, pairs=chain(first, pairs))
 
     def described(self, settings: Settings, configuration: Path | None) -> Settings:
         """The settings of a run that compares this, with options from that file."""

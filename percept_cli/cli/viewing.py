@@ -8,10 +8,12 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from percept_cli.cli.heatmaps import map_of
 from percept_cli.cli.reports import picture_of
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import PerceptError, shown
-from percept_cli.results import Result, Settings
+from percept_cli.errors import shown
+from percept_cli.results import Settings
+from percept_cli.scoring.scored import Scored
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,31 +23,28 @@ HEIGHT = 360
 GAP = 12
 
 
-class Show:
-    """Reference, candidate and heat map of one pair, beside each other in the terminal.
+def show(scored: Scored, settings: Settings, written: str | None, talk: Talk) -> None:
+    """Show reference, candidate and heat map in the terminal, or say what to open.
 
-    `heatmap` is where its heat map goes; without one that is a new temporary file. PerceptError for
-    more than one pair.
+    `written` is the file that the heat map stands in already; without one a temporary file is made
+    where it is to be opened.
     """
+    from percept_cli.outputs.heatmap import heatmap, save_heatmap
 
-    def __init__(self, heatmap: Path | None, *, single: bool) -> None:
-        if not single:
-            raise PerceptError("--show is for one pair: --report DIR shows many")
-        self._own = not heatmap
-        self.heatmap = heatmap or Path(tempfile.mkdtemp(prefix="percept-")) / "heatmap.png"
-
-    def end(self, result: Result, settings: Settings, talk: Talk) -> None:
-        """Show what there is, or say what to open."""
-        if not self.heatmap.exists():
-            talk.note("--show: there is no heat map, as no difference was measured")
-            if self._own:
-                self.heatmap.parent.rmdir()
-            return
-        files = [name for name in (result.reference, result.candidate) if name]
-        found = [picture_of(name, settings, settings.max_pixels) for name in files]
-        found.append(picture_of(str(self.heatmap), settings, settings.max_pixels))
-        if not _in_terminal(beside([picture for picture in found if picture])):
-            talk.note(f"this terminal shows no pictures: open {shown(self.heatmap)}")
+    found = map_of(scored)
+    if found is None or scored.candidate is None:
+        talk.note("--show: there is no heat map, as no difference was measured")
+        return
+    pictures = [heatmap(scored.candidate, found)]
+    for name in (scored.result.candidate, scored.result.reference):
+        picture = picture_of(name, settings, settings.max_pixels) if name else None
+        pictures[:0] = [picture] if picture else []
+    if not _in_terminal(beside(pictures), talk):
+        if written is None:
+            path = Path(tempfile.mkdtemp(prefix="percept-")) / "heatmap.png"
+            save_heatmap(path, scored.candidate, found)
+            written = shown(path)
+        talk.note(f"no pictures can be shown here: open {written}")
 
 
 def beside(pictures: list[Image.Image]) -> Image.Image:
@@ -62,16 +61,15 @@ def beside(pictures: list[Image.Image]) -> Image.Image:
     return whole
 
 
-def _in_terminal(picture: Image.Image) -> bool:
+def _in_terminal(picture: Image.Image, talk: Talk) -> bool:
     """Whether the terminal shows pictures, which this one then does."""
     if not sys.stdout.isatty():
         return False
     try:
         from textual_image import renderable
-    except ImportError as error:
-        raise PerceptError(
-            "--show needs textual-image: run 'pip install \"percept-cli[terminal]\"'"
-        ) from error
+    except ImportError:
+        talk.note("pictures in the terminal need: pip install 'percept-cli[terminal]'")
+        return False
     if renderable.Image not in (renderable.SixelImage, renderable.TGPImage):
         return False
     from rich.console import Console

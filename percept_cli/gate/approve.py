@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import filecmp
 import hashlib
 import os
@@ -78,7 +79,9 @@ class Approval:
             groups.setdefault(pair.name, []).append(pair)
         for glob in self.globs:
             if not any(matches(name, glob) for name in {*groups, *(self.accepted or ())}):
-                raise PerceptError(f"no image matches {glob!r}: give globs such as 'home*.png'")
+                near = difflib.get_close_matches(glob, groups, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else "give globs such as 'home*.png'"
+                raise PerceptError(f"no image matches {glob!r}: {hint}")
         if not any(pair.candidate for group in groups.values() for pair in group):
             raise PerceptError(f"{shown(self.candidate)}: no candidates: nothing to approve")
         left_out = [name for name in others if self._chooses(name)]
@@ -91,7 +94,7 @@ class Approval:
             chosen = {name: group for name, group in chosen.items() if name not in lost}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = list(pool.map(self._changes, chosen, chosen.values()))
-        made = self._without_passing(list(chosen.values()), found)
+        made = _without_other_names(self._without_passing(list(chosen.values()), found))
         for name in lost:
             reason = f"{shown(self.candidate / name)}: gone since that check: check it again"
             made.append(Change("error", self.baseline / name, error=reason))
@@ -178,6 +181,24 @@ def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:
     if before not in now and (before or now):
         name = shown(baselines[0] if baselines else Path(group[0].name))
         raise PerceptError(f"{name}: the baseline changed since that check: check it again")
+
+
+def _without_other_names(changes: list[Change]) -> list[Change]:
+    """Without those that remove a file that is kept, or written, by a name that means the same.
+
+    So is home.png where Home.png is accepted, on systems that do not tell cases apart.
+    """
+
+    def identity(change: Change) -> tuple[int, int] | None:
+        try:
+            status = change.baseline.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    lost = ("removed", "gone")
+    kept = {identity(change) for change in changes if change.action not in lost} - {None}
+    return [c for c in changes if c.action not in lost or identity(c) not in kept]
 
 
 def _replaced(target: Path, group: list[Pair]) -> Iterator[Change]:

@@ -69,13 +69,14 @@ def beginning(rendered: bool, scores: Mapping[str, float]) -> Beginning:
         preset, key, widest, usual, limit = "quality", "jnd", MOST_JND, 1, 1.0
     worst = sorted(scores, key=lambda name: -scores[name])
     if not worst or not scores[worst[0]]:
-        return Beginning(preset, key, usual, "the usual one: no pair differs yet", ())
+        return Beginning(preset, key, usual, "the usual threshold: no pair differs yet", ())
     above = [name for name in worst if scores[name] > limit]
     slightly = [scores[name] for name in above if ROOM * scores[name] <= widest]
     if len(slightly) <= FEW * len(scores):
-        reason = f"the usual one: {len(scores) - len(above)} of {len(scores)} pairs pass"
+        reason = f"the usual threshold: {len(scores) - len(above)} of {len(scores)} pairs pass"
         return Beginning(preset, key, usual, reason, above)
     threshold = proposed(slightly).threshold
-    reason = f"wider than the usual one, for {len(slightly)} of {len(scores)} pairs just above that"
+    count = f"{len(slightly)} of {len(scores)} pairs"
+    reason = f"wider than the usual threshold, for {count} just above that"
     left = [name for name in above if scores[name] > threshold]
     return Beginning(preset, key, threshold, reason, left)

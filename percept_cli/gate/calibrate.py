@@ -116,11 +116,15 @@ def write_thresholds(
     Raises PerceptError for a file that is no TOML, OutputError if it cannot be written.
     """
     try:
-        document = tomlkit.parse(file.read_bytes().decode() if file.exists() else "")
+        text = file.read_bytes().decode() if file.exists() else ""
+        document = tomlkit.parse(text)
         table: Any = document
         if file.name == "pyproject.toml":
             table = document.setdefault("tool", {}).setdefault("percept", {})
-        if threshold is not None:
+        if threshold is not None and table is document and key not in document:
+            # At the end it could stand below the commented head of a table.
+            document = table = tomlkit.parse(f"{key} = {threshold}\n{text}")
+        elif threshold is not None:
             table[key] = threshold
         for glob, value in by_glob.items():
             images = table.setdefault("images", tomlkit.table(is_super_table=True))

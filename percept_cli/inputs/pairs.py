@@ -25,6 +25,8 @@ SPELT = "the two names are written in different Unicode forms"
 ROWS = 1000
 """Rows of a Parquet manifest that are read together."""
 
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+
 DELIMITERS = ",;\t"
 """What stands between the columns of a CSV file; the first of those that are as frequent."""
 
@@ -132,6 +134,9 @@ def pairs_of(
 
     Raises PerceptError for a folder against something that is neither a file nor a folder.
     """
+    for place in (reference, candidate):
+        if place.name.lower().endswith(COMPRESSED):
+            raise PerceptError(f"{shown(place)}: compressed tar files are not read: unpack it")
     if Remote in map(type, (reference, candidate)) or any(map(is_archive, (reference, candidate))):
         return _stored_pairs(reference, candidate)
     assert isinstance(reference, Path) and isinstance(candidate, Path)

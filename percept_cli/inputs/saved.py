@@ -36,7 +36,7 @@ def read_saved(file: Path) -> Saved:
     except OSError as error:
         raise PerceptError(f"{name}: cannot be read ({error.strerror}): check the path") from error
     except UnicodeDecodeError as error:
-        raise PerceptError(f"{name}: not UTF-8: give results that percept wrote") from error
+        raise PerceptError(f"{name}: not UTF-8: give JSON that percept wrote") from error
     try:
         document = _document(text)
         if document.get("version", VERSION) != VERSION:
@@ -61,7 +61,7 @@ def read_saved(file: Path) -> Saved:
         summary.verdict = document["summary"]["verdict"]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise PerceptError(
-            f"{name}: no results of percept: give what --json or --output wrote"
+            f"{name}: no results of percept in JSON: give what --json, or --output NAME.json, wrote"
         ) from error
     return Saved(file, settings, results, summary)
 
@@ -108,7 +108,7 @@ def _check(document: dict[str, Any], name: str) -> None:
 def _validator() -> Any:
     import fastjsonschema
 
-    text = (resources.files("percept_cli.outputs") / "results.schema.json").read_text()
+    text = (resources.files("percept_cli.outputs") / "results.schema.json").read_text("utf-8")
     definitions = json.loads(text)["$defs"]
     return fastjsonschema.compile({"$ref": "#/$defs/document", "$defs": definitions})
 

@@ -30,12 +30,12 @@ TABLE = "scales.json"
 def scales_of(weights: Weights) -> dict[str, float]:
     """Scale of every layer these weights can compute."""
     package = resources.files("percept_cli.network")
-    table: dict[str, dict[str, float]] = json.loads((package / TABLE).read_text())
+    table: dict[str, dict[str, float]] = json.loads((package / TABLE).read_text("utf-8"))
     if weights.sha256 in table:
         return table[weights.sha256]
     cached = cache_folder() / f"{weights.sha256}.json"
     try:
-        known: dict[str, float] = json.loads(cached.read_text())
+        known: dict[str, float] = json.loads(cached.read_text("utf-8"))
         if list(known) == list(weights.layers):
             return known
     except (OSError, ValueError):

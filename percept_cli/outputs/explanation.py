@@ -8,8 +8,9 @@ from percept_cli.canvas import bands_in_words
 from percept_cli.outputs.words import figure, jnd_words
 from percept_cli.results import Result, Settings
 
-SHADES, EDGES, _, SHAPES = DEFAULTS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
-"""Layers of which it is known how changes show in them, in `l2`."""
+SHADES, EDGES, SHAPES = "conv1_1", "conv2_1", "conv4_1"
+LAYERS = (SHADES, EDGES, "conv3_1", SHAPES)
+"""Layers of which it is known how changes show in them, as the preset `photo` compares them."""
 
 # Shares of a layer in the mean of these four, put where the sample images' distortions need them;
 # tests/cli/test_explain.py tries them on photographs that are not among these.
@@ -22,8 +23,8 @@ RECOLOURED = 1.3
 STRUCTURE = 0.85
 """Share of shades up to which what changed is structure."""
 
-LOCAL, WIDE = 0.1, 0.5
-"""Shares of the image up to which it differs in places, and from which nearly everywhere."""
+WIDE = 0.5
+"""Share of the image from which it differs nearly everywhere."""
 
 SEES = {
     "1": "colours and the finest texture",
@@ -57,8 +58,8 @@ def explanation(result: Result, settings: Settings) -> Iterator[str]:
 
 def _seen(result: Result, settings: Settings) -> Iterator[str]:
     if result.bands:
-        yield f"{'; '.join(bands_in_words(result.bands))}.".capitalize()
-    if result.peak:
+        yield f"{'; '.join(bands_in_words(result.bands))}."
+    if result.peak and result.regions:
         yield f"It differs {_where(result)}."
     if result.total or result.peak:
         yield _what(result, settings)
@@ -70,15 +71,14 @@ def _where(result: Result) -> str:
     area = (result.width or 1) * (result.height or 1)
     share = min(sum(region.width * region.height for region in result.regions) / area, 1)
     count = len(result.regions)
-    if share >= WIDE or not count:
+    if share >= WIDE:
         return "nearly everywhere"
     first = result.regions[0]
     place = f"{first.width}x{first.height} pixels at {first.x},{first.y}"
     part = f"{share:.0%} of the image" if share >= 0.01 else "less than 1% of the image"
     if count == 1:
         return f"in one place, {place}, {part}"
-    many = "places" if share <= LOCAL else "places that are a good part of it"
-    return f"in {count} {many}, {part}; most in {place}"
+    return f"in at least {count} places, {part}; most in {place}"
 
 
 def _what(result: Result, settings: Settings) -> str:
@@ -90,18 +90,24 @@ def _what(result: Result, settings: Settings) -> str:
             f"Where it differs most, colour does ({figure(colour)}) more than patterns "
             f"({figure(rest)}): something has another colour, or was added or removed there."
         )
-    distance = result.overrides.get("distance", settings.distance)
-    if distance == "l2" and tuple(result.layers) == DEFAULTS and result.total:
-        return _by_profile(result.layers)
-    parts = {name: value for name, value in result.peak_parts.items() if name != "colour"}
-    layers = dict(result.layers) if any(result.layers.values()) else parts
-    if len(layers) < 2:
-        (name,) = layers or ("conv3_1",)
-        return f"{name}, which sees {_sees(name)}, has {figure(layers.get(name, 0.0))}."
+    layers = result.layers
+    if _is_plain(settings) and not result.overrides and tuple(layers) == LAYERS and result.total:
+        return _by_profile(layers)
     most, least = max(layers, key=layers.__getitem__), min(layers, key=layers.__getitem__)
+    if most == least:
+        return f"{most}, which sees {_sees(most)}, has {figure(layers[most])}."
     return (
         f"{most}, which sees {_sees(most)}, differs most ({figure(layers[most])}), {least}, which "
         f"sees {_sees(least)}, least ({figure(layers[least])})."
+    )
+
+
+def _is_plain(settings: Settings) -> bool:
+    """Whether pairs were compared as those from which the rules come."""
+    changed = settings.blur or settings.tolerance or settings.shrink
+    scaled = settings.scale and any(scale != 1 for scale in settings.scale.values())
+    return bool(
+        settings.distance == "l2" and settings.weights == "bundled" and scaled and not changed
     )
 
 

@@ -18,6 +18,9 @@ FEWEST_SPREAD = 10
 
 BARS = " ▁▂▃▄▅▆▇█"
 
+COMMANDING = frozenset("&|<>^%!;$()`'")
+"""What a shell of Windows may take for more than a name, in quotes or not."""
+
 MOST_NAMED = 3
 """Files named in the words about those that were left out."""
 
@@ -64,9 +67,14 @@ def jnd_words(jnd: Jnd) -> str:
 
 
 def command_line(command: str, *paths: str, options: Sequence[str] = ()) -> str | None:
-    """A command of percept for a shell; None where a name cannot be shown on a line."""
-    quoted = list2cmdline if os.name == "nt" else shlex.join
-    line = quoted(["percept", command, *options, "--", *paths])
+    """A command of percept for a shell; None where a name cannot be shown in one."""
+    words = ["percept", command, *options, "--", *paths]
+    if os.name == "nt":
+        if any(letter in COMMANDING for word in words for letter in word):
+            return None
+        line = list2cmdline(words)
+    else:
+        line = shlex.join(words)
     return line if one_line(line) == line else None
 
 

@@ -35,7 +35,7 @@ def test_pages_get_the_preset_for_pages_and_the_usual_threshold(
     copied(tmp_path / "new", PAGES)
     done = percept("init", "base", "new")
     assert done.returncode == 0
-    assert "pages or drawings; the usual one: no pair differs yet" in done.stdout
+    assert "pages or drawings; the usual threshold: no pair differs yet" in done.stdout
     assert done.stdout.endswith("next: percept check --report report -- base new\n")
     said = tomllib.loads((tmp_path / "percept.toml").read_text())
     assert said == {"preset": "rendering", "peak-threshold": "normal"}
@@ -100,3 +100,15 @@ def test_folders_without_images_are_refused(percept: Run, tmp_path: Path, folder
     (tmp_path / "empty").mkdir()
     done = percept("init", "base", folder)
     assert done.returncode == 2 and not (tmp_path / "percept.toml").exists()
+
+
+def test_a_gate_by_jnd_is_calibrated_by_jnd(percept: Run, tmp_path: Path) -> None:
+    copied(tmp_path / "b", PHOTOGRAPHS[:2])
+    copied(tmp_path / "s", PHOTOGRAPHS[:2], "jpeg-2")
+    (tmp_path / "percept.toml").write_text("jnd = 1\n\n# [images.x]\n# jnd = 2\n")
+    assert percept("check", "b", "s", "-q").returncode == 1
+    done = percept("calibrate", "b", "s", "--write")
+    assert done.returncode == 0 and "jnd threshold" in done.stdout
+    found = tomllib.loads((tmp_path / "percept.toml").read_text())
+    assert set(found) == {"jnd"} and found["jnd"] > 1
+    assert percept("check", "b", "s", "-q").returncode == 0

@@ -73,8 +73,9 @@ def test_a_summary_says_how_totals_spread_and_that_of_groups(
         "strength 2",
         "strength 3",
     ]
-    done = percept("compare", "--pairs", "m.csv", "--layers=conv1_1", "--by=colour")
-    assert done.returncode == 2 and "--by colour: no pair has that column" in done.stderr
+    done = percept("compare", "--pairs", "m.csv", "--by=colour", "--output=not.csv")
+    assert not (tmp_path / "not.csv").exists() and not (tmp_path / "not.csv.part").exists()
+    assert done.returncode == 2 and "--by colour: the first pair has no such column" in done.stderr
 
 
 def test_numbers_of_groups_rise_and_of_equal_pairs_the_first_are_worst() -> None:

@@ -81,7 +81,7 @@ def test_calibration_names_pairs_that_stand_out(percept: Run, tmp_path: Path) ->
     (tmp_path / "m.csv").write_text("\n".join(lines))
     done = percept("calibrate", "--pairs", "m.csv")
     assert done.returncode == 0
-    assert "1 of the same stand(s) out: " in done.stdout and "edit-2/dashboard.png" in done.stdout
+    assert "1 of the same stands out: " in done.stdout and "edit-2/dashboard.png" in done.stdout
     assert "without: peak threshold 0." in done.stdout
 
 
@@ -95,7 +95,7 @@ def test_a_pair_that_stands_out_from_identical_ones_is_named_too(
     (tmp_path / "m.csv").write_text("\n".join([*lines, f"{PAGE},{EDITED}"]))
     done = percept("calibrate", "--pairs", "m.csv")
     assert done.returncode == 0, done.stderr
-    assert "1 of the same stand(s) out: " in done.stdout
+    assert "1 of the same stands out: " in done.stdout
     assert "without: all are identical" in done.stdout
 
 

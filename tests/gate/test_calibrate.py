@@ -115,3 +115,12 @@ def test_a_form_of_toml_that_takes_no_tables_is_refused_and_left(tmp_path: Path,
         assert "cannot be changed as TOML" in str(error) and file.read_text() == text
     else:
         assert tomlkit.parse(file.read_text()).unwrap()["images"]["y"]["threshold"] == 0.25
+
+
+def test_a_threshold_for_all_stands_above_every_table_and_comment(tmp_path: Path) -> None:
+    file = tmp_path / "percept.toml"
+    file.write_text('preset = "photo"\n# [images."x"]\n# jnd = 2\n')
+    write_thresholds(file, "threshold", 0.5, {"a/*": 0.25})
+    assert file.read_text().startswith('threshold = 0.5\npreset = "photo"\n# [images."x"]')
+    images = tomlkit.parse(file.read_text()).unwrap()["images"]
+    assert images["a/*"]["threshold"] == 0.25

@@ -238,6 +238,25 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
     assert Cache(tmp_path, pytest.fail).size()[0] == 1500
 
 
+def test_two_commands_at_once_share_a_cache_and_get_their_scores(
+    percept: Run, tmp_path: Path
+) -> None:
+    folders = quarters(tmp_path, 60)
+    percept("compare", *folders, "--no-cache", "--output", "whole.json", "-q")
+    command = [sys.executable, "-m", "percept_cli", "compare", *map(str, folders), "--cache=k"]
+    processes = [
+        subprocess.Popen(
+            [*command, f"--output={name}.json"],
+            cwd=tmp_path, env=clean_environment(**ON), stderr=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    for name, process in zip(("one", "two"), processes, strict=True):
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == 0 and "cache" not in said
+        assert (tmp_path / f"{name}.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
 def test_a_killed_run_continues_and_ends_as_if_nothing_had_been(
     percept: Run, tmp_path: Path
 ) -> None:

@@ -177,7 +177,7 @@ def plots() -> None:
                 app(["compare", *folders, f"--output={folder / made}.json"], standalone_mode=False)
         runs = [f"{folder / made}.json" for made in ("jpeg-2", "jpeg-3")]
         app(["plot", *runs, f"--output={ROOT / 'docs/models.png'}"], standalone_mode=False)
-        subprocess.run([sys.executable, ROOT / "examples/codecs.py", folder], check=True)
+        subprocess.run([sys.executable, ROOT / "examples/codec_rates.py", folder], check=True)
         shutil.copy(folder / "rates.png", ROOT / "docs/codecs.png")
 
 
@@ -186,8 +186,8 @@ def fill(page: Path) -> None:
     text = page.read_text()
     for make_block in (distortions, example, failure, grown, gate, speed):
         name = make_block.__name__
-        if f"<!-- {name}: scripts/readme.py -->" in text:
-            block = f"<!-- {name}: scripts/readme.py -->\n{make_block()}\n<!-- end -->"
+        if f"<!-- {name}: scripts/pages.py -->" in text:
+            block = f"<!-- {name}: scripts/pages.py -->\n{make_block()}\n<!-- end -->"
             text = re.sub(rf"<!-- {name}: .*?<!-- end -->", lambda _: block, text, flags=re.S)  # noqa: B023
     page.write_text(text)
 

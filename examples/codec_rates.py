@@ -1,6 +1,6 @@
 """Codecs: photographs as JPEG, WebP and AVIF at several qualities, and what each byte buys.
 
-    python examples/codecs.py [FOLDER]
+    python examples/codec_rates.py [FOLDER]
 
 Writes the coded files, a manifest of the pairs, their scores, and a rate–distance plot.
 """
@@ -18,7 +18,7 @@ from PIL import Image, features
 import percept_cli
 
 PHOTOGRAPHS = Path(percept_cli.__file__).parent / "network/photographs"
-SHOWN = ("astronaut", "chelsea", "coffee", "rocket")
+SHOWN = ("chelsea", "coffee", "rocket")
 QUALITIES = {
     "jpeg": (10, 25, 50, 75, 90),
     "webp": (5, 25, 50, 75, 90),

@@ -18,11 +18,11 @@ from PIL import Image, features
 import percept_cli
 
 PHOTOGRAPHS = Path(percept_cli.__file__).parent / "network/photographs"
-SHOWN = ("chelsea", "coffee", "rocket")
+SHOWN = ("coffee", "rocket")
 QUALITIES = {
-    "jpeg": (10, 25, 50, 75, 90),
-    "webp": (5, 25, 50, 75, 90),
-    "avif": (15, 30, 45, 60, 80),
+    "jpeg": (10, 30, 60, 90),
+    "webp": (5, 30, 60, 90),
+    "avif": (15, 35, 55, 80),
 }
 
 

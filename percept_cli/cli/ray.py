@@ -35,6 +35,7 @@ def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
     if manifest == "-":
         raise PerceptError("--engine ray: --pairs - has no end: name a manifest's file")
     source = source_of(reference, candidate, manifest)
+    source = source.having(given["by"]) if given["by"] else source
     refuse_inputs(output, source)
     from percept_cli.distributed import SUMMARY, score_on_ray
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Table
 
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.writing import write_whole
@@ -116,14 +118,12 @@ def write_thresholds(
     Raises PerceptError for a file that is no TOML, OutputError if it cannot be written.
     """
     try:
-        text = file.read_bytes().decode() if file.exists() else ""
-        document = tomlkit.parse(text)
+        document = tomlkit.parse(file.read_bytes().decode() if file.exists() else "")
         table: Any = document
         if file.name == "pyproject.toml":
             table = document.setdefault("tool", {}).setdefault("percept", {})
         if threshold is not None and table is document and key not in document:
-            # At the end it could stand below the commented head of a table.
-            document = table = tomlkit.parse(f"{key} = {threshold}\n{text}")
+            document = table = _with_key(document, key, threshold)
         elif threshold is not None:
             table[key] = threshold
         for glob, value in by_glob.items():
@@ -141,6 +141,18 @@ def write_thresholds(
         raise PerceptError(f"{shown(file)}: cannot be changed as TOML: {error}") from error
     except OSError as error:
         raise OutputError(f"cannot write {shown(file)}: {error.strerror}") from error
+
+
+def _with_key(document: TOMLDocument, key: str, value: float) -> TOMLDocument:
+    """With one more key behind all others: at the end it may stand below a table in a comment."""
+    tables = [place for place, (_, item) in enumerate(document.body) if isinstance(item, Table)]
+    end = tables[0] if tables else len(document.body)
+    keys = [place for place, (name, _) in enumerate(document.body[:end]) if name is not None]
+    place = keys[-1] + 1 if keys else end
+    made = tomlkit.document()
+    for name, item in (*document.body[:place], (key, tomlkit.item(value)), *document.body[place:]):
+        made.append(name, item)
+    return made
 
 
 def _check_written(

@@ -117,10 +117,11 @@ def test_a_form_of_toml_that_takes_no_tables_is_refused_and_left(tmp_path: Path,
         assert tomlkit.parse(file.read_text()).unwrap()["images"]["y"]["threshold"] == 0.25
 
 
-def test_a_threshold_for_all_stands_above_every_table_and_comment(tmp_path: Path) -> None:
+def test_a_threshold_for_all_stands_behind_the_keys_and_above_tables(tmp_path: Path) -> None:
     file = tmp_path / "percept.toml"
-    file.write_text('preset = "photo"\n# [images."x"]\n# jnd = 2\n')
+    file.write_text('# Ours.\npreset = "photo"\n\n# [images."x"]\n# jnd = 2\n')
     write_thresholds(file, "threshold", 0.5, {"a/*": 0.25})
-    assert file.read_text().startswith('threshold = 0.5\npreset = "photo"\n# [images."x"]')
+    begun = '# Ours.\npreset = "photo"\nthreshold = 0.5\n\n# [images."x"]\n# jnd = 2\n'
+    assert file.read_text().startswith(begun)
     images = tomlkit.parse(file.read_text()).unwrap()["images"]
     assert images["a/*"]["threshold"] == 0.25

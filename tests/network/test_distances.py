@@ -96,3 +96,14 @@ def test_half_precision_features_are_summed_in_float32() -> None:
 def test_an_unknown_distance_is_refused() -> None:
     with pytest.raises(PerceptError, match="unknown distance 'l3': choose one of l2, l1, mse"):
         distance_named("l3")
+
+
+def test_no_direction_is_as_far_from_any_as_its_length() -> None:
+    """‖F/‖F‖ − 0‖ is 1 wherever one of two features is 0, and 0 where both are."""
+    f = torch.from_numpy(F)
+    nothing = torch.zeros_like(f)
+    unit = distance_named("unit")
+    for first, change in ((f, -f), (nothing, f)):
+        found = layer_distance(unit, first, change, SIGMA)
+        assert found.item() == pytest.approx(1, rel=ROUNDING)
+    assert layer_distance(unit, nothing, nothing, SIGMA).item() == 0

@@ -6,7 +6,7 @@ import torch
 
 from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS
-from percept_cli.scoring.cells import Cells
+from percept_cli.scoring.cells import Cells, Colours
 
 pytestmark = pytest.mark.numeric
 
@@ -36,3 +36,20 @@ def test_cells_hold_every_position_once(layer: str, size: tuple[int, int]) -> No
     half = torch.finfo(torch.float32).eps / 2
     assert cells.cell_distances() == pytest.approx(expected, rel=half)
     assert cells.distance() == pytest.approx(values.mean(), rel=half)
+
+
+@pytest.mark.parametrize("size", [(16, 40), (40, 16), (23, 61)])
+def test_colours_keep_the_largest_change_of_each_cell(size: tuple[int, int]) -> None:
+    width, height = size
+    side = LAYERS["conv4_1"].stride
+    values = np.random.default_rng(0).random((height, width))
+    colours = Colours(LAYERS["conv4_1"], size)
+    for rows in (slice(0, 9), slice(9, None)):
+        colours.add(values[rows], rows.start, 0)
+    rows, columns = height // side, width // side
+    for row in range(rows):
+        for column in range(columns):
+            bottom = (row + 1) * side if row < rows - 1 else None
+            right = (column + 1) * side if column < columns - 1 else None
+            part = values[row * side : bottom, column * side : right]
+            assert colours.cells[row, column] == part.max()

@@ -158,9 +158,9 @@ def score_on_ray(
 
     `described` are settings that the scorer does not know, such as what the user named.
 
-    Raises PerceptError for a form that Ray's workers do not write, where no pair is named, and
-    where the first has no column `by`,
-    and for a folder that holds something; OutputError for one that cannot be written.
+    Raises PerceptError for a form that Ray's workers do not write, for a folder that holds
+    something, where no pair is named, and where the first has no column `by` of its own;
+    OutputError for a folder that cannot be written.
     """
     if form not in FORMS:
         raise PerceptError(f"--engine ray writes {', '.join(FORMS)}: choose one with --format")

@@ -141,10 +141,11 @@ def _scores(scored: Iterable[tuple[Pair, Scored]], talk: Talk, what: Score) -> d
     found: dict[str, float] = {}
     for pair, one in scored:
         result = one.result
-        if what == "jnd":
-            score = result.jnd.value if result.jnd else result.total
-        else:
-            score = result.peak if what == "peak" else result.total
+        if what == "jnd" and result.total and not result.jnd:
+            talk.note(f"{result.name}: has no just noticeable differences: left out")
+            continue
+        jnd = result.jnd.value if result.jnd else result.total
+        score = {"peak": result.peak, "total": result.total, "jnd": jnd}[what]
         if result.error or score is None:
             talk.error(result.error or f"{result.name}: {result.status}: left out")
         else:

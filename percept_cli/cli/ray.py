@@ -17,16 +17,19 @@ from percept_cli.outputs.formats import format_for
 from percept_cli.outputs.words import summary_notes
 from percept_cli.scoring.options import Options
 
-NOT_THERE = ("heatmap", "show", "report", "report_copy", "open", "shard", "sort", "csv_safe")
-"""Options that a run by many workers has not."""
+NOT_THERE = (
+    *("heatmap", "show_it", "report", "report_copy", "open_page"),
+    *("shard", "sort", "csv_safe"),
+)
+"""What of the command a run by many workers has not."""
 
 
 def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
     """Let Ray's workers compare; the exit code. PerceptError for options that they have not."""
     given = context.params
-    for name in NOT_THERE:
-        if given[{"open": "open_page", "show": "show_it"}.get(name, name)]:
-            raise PerceptError(f"--engine ray has no --{name.replace('_', '-')}: leave it out")
+    for option in context.command.params:
+        if option.name in NOT_THERE and given[option.name]:
+            raise PerceptError(f"--engine ray has no {option.opts[0]}: leave it out")
     reference, candidate = given["reference"], given["candidate"]
     output: Path | Remote | None = given["output"]
     if output is None or output == Path("-"):

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from percept_cli.cli.heatmaps import map_of
 from percept_cli.cli.reports import picture_of
@@ -33,18 +33,23 @@ def show(scored: Scored, settings: Settings, written: str | None, talk: Talk) ->
 
     found = map_of(scored)
     if found is None or scored.candidate is None:
-        talk.note("--show: there is no heat map, as no difference was measured")
+        if not scored.result.error:
+            talk.note("--show: there is no heat map, as no difference was measured")
         return
-    pictures = [heatmap(scored.candidate, found)]
-    for name in (scored.result.candidate, scored.result.reference):
-        picture = picture_of(name, settings, settings.max_pixels) if name else None
-        pictures[:0] = [picture] if picture else []
-    if not _in_terminal(beside(pictures), talk):
-        if written is None:
-            path = Path(tempfile.mkdtemp(prefix="percept-")) / "heatmap.png"
-            save_heatmap(path, scored.candidate, found)
-            written = shown(path)
-        talk.note(f"no pictures can be shown here: open {written}")
+    if image := _terminals_image(talk):
+        from rich.console import Console
+
+        files = [name for name in (scored.result.reference, scored.result.candidate) if name]
+        pictures = [picture_of(name, settings, settings.max_pixels) for name in files]
+        pictures.append(heatmap(scored.candidate, found))
+        row = beside([picture for picture in pictures if picture])
+        Console().print(image(row, width="auto"))
+        return
+    if written is None:
+        path = Path(tempfile.mkdtemp(prefix="percept-")) / "heatmap.png"
+        save_heatmap(path, scored.candidate, found)
+        written = shown(path)
+    talk.note(f"no pictures can be shown here: open {written}")
 
 
 def beside(pictures: list[Image.Image]) -> Image.Image:
@@ -61,21 +66,17 @@ def beside(pictures: list[Image.Image]) -> Image.Image:
     return whole
 
 
-def _in_terminal(picture: Image.Image, talk: Talk) -> bool:
-    """Whether the terminal shows pictures, which this one then does."""
+def _terminals_image(talk: Talk) -> Any:
+    """How this terminal shows a picture; None where it shows none."""
     if not sys.stdout.isatty():
-        return False
+        return None
     try:
         from textual_image import renderable
     except ImportError:
         talk.note("pictures in the terminal need: pip install 'percept-cli[terminal]'")
-        return False
-    if renderable.Image not in (renderable.SixelImage, renderable.TGPImage):
-        return False
-    from rich.console import Console
-
-    Console().print(renderable.Image(picture, width="auto"))
-    return True
+        return None
+    pictures = renderable.SixelImage, renderable.TGPImage
+    return renderable.Image if renderable.Image in pictures else None
 
 
 def open_report(folder: Path, talk: Talk) -> None:

@@ -135,7 +135,8 @@ def pairs_of(
     Raises PerceptError for a folder against something that is neither a file nor a folder.
     """
     for place in (reference, candidate):
-        if place.name.lower().endswith(COMPRESSED):
+        is_local_folder = isinstance(place, Path) and place.is_dir()
+        if place.name.lower().endswith(COMPRESSED) and not is_local_folder:
             raise PerceptError(f"{shown(place)}: compressed tar files are not read: unpack it")
     if Remote in map(type, (reference, candidate)) or any(map(is_archive, (reference, candidate))):
         return _stored_pairs(reference, candidate)

@@ -61,7 +61,7 @@ def _seen(result: Result, settings: Settings) -> Iterator[str]:
         yield f"{'; '.join(bands_in_words(result.bands))}."
     if result.peak and result.regions:
         yield f"It differs {_where(result)}."
-    if result.total or result.peak:
+    if result.layers and (result.total or result.peak):
         yield _what(result, settings)
     if result.jnd:
         yield f"How visible: {jnd_words(result.jnd)}."
@@ -130,4 +130,4 @@ def _by_profile(layers: Mapping[str, float]) -> str:
 
 
 def _sees(layer: str) -> str:
-    return SEES[next(letter for letter in layer if letter.isdigit())]
+    return SEES.get(next(filter(str.isdecimal, layer), ""), "something else")

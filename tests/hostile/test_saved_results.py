@@ -12,6 +12,7 @@ from conftest import SAMPLES, Run
 from PIL import Image
 from test_formats import SETTINGS
 
+from percept_cli.cli.explain import explain
 from percept_cli.cli.merge import merge
 from percept_cli.cli.report import report
 from percept_cli.errors import PerceptError
@@ -82,6 +83,7 @@ def test_any_changed_field_is_refused_or_harmless(
             continue
         for use in (
             lambda: merge([file], json=tmp_path / "m.json", junit=tmp_path / "m.xml", quiet=True),
+            lambda: explain(file),
             lambda: report(file, output=tmp_path / "report", report_copy=True, quiet=True),
         ):
             try:

@@ -196,7 +196,7 @@ def _draw_legend(picture: Image.Image, top: float, start: int) -> None:
 def _draw_parts(picture: Image.Image, parts: Mapping[str, float], start: int) -> None:
     """What the peak is made of, the largest first, as large as the width allows."""
     by_size = sorted(parts.items(), key=lambda item: -item[1])
-    words = ",  ".join(f"{name} {value:.2f}" for name, value in by_size)
+    words = "   ".join(f"{name}={value:.2f}" for name, value in by_size)
     draw = ImageDraw.Draw(picture)
     sizes = (ImageFont.load_default(size=size) for size in range(13, 6, -1))
     font = next((f for f in sizes if draw.textlength(words, f) <= picture.width - 16), None)

@@ -79,6 +79,7 @@ def main() -> None:
             if not killed:
                 survivors.append(diff)
             print(f"{number}/{count} {'killed' if killed else diff}", file=sys.stderr, flush=True)
+        os.chdir(ROOT)
     write(outcomes, len(mutants), survivors)
 
 

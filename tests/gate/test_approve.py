@@ -83,6 +83,14 @@ def test_a_baseline_of_another_suffix_is_replaced(tmp_path: Path) -> None:
     assert actions == {"coffee.jpg": "added", "coffee.png": "removed"}
 
 
+def test_a_variant_stays_where_the_baseline_gets_another_suffix(tmp_path: Path) -> None:
+    approve(tmp_path, REFERENCES, "coffee*")
+    approve(tmp_path, CHANGED, "coffee*", variant="mac")
+    actions = approve(tmp_path, SAMPLES / "jpeg-1", "coffee*")
+    assert actions == {"coffee.jpg": "added", "coffee.png": "removed"}
+    assert {path.name for path in tmp_path.iterdir()} == {"coffee.jpg", "coffee~mac.png"}
+
+
 def test_what_is_no_sound_image_is_not_accepted(tmp_path: Path) -> None:
     baseline, candidate = tmp_path / "b", tmp_path / "c"
     approve(baseline, REFERENCES)

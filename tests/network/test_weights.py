@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from anyvision import models
@@ -47,6 +48,13 @@ def test_torchvision_path_is_in_torchs_hub_cache(monkeypatch: pytest.MonkeyPatch
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         assert weights.torchvision_path().parent == Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def test_bundled_weights_take_pixels_as_caffes_vgg_did() -> None:
+    """In 0 to 255, less the mean colour of ImageNet, which they were trained with."""
+    bundled, pixel = weights.load("bundled"), np.array([0.2, 0.5, 0.9])
+    taken = (pixel - bundled.mean) / bundled.std
+    assert taken == pytest.approx(255 * pixel - [123.68, 116.779, 103.939])
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])

@@ -30,6 +30,16 @@ def test_one_is_where_half_of_the_people_notice() -> None:
     assert visible(3 * TOTAL_AT_ONE).value == pytest.approx(3)
 
 
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.7, "just visible"), (1.35, "plain"), (3.0, "strong")]
+)
+def test_at_a_border_the_stronger_word_holds(
+    value: float, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("percept_cli.scoring.jnd.TOTAL_AT_ONE", 1.0)
+    assert visible(value).words == words
+
+
 def test_a_change_in_one_place_is_judged_by_its_peak() -> None:
     assert visible(TOTAL_AT_ONE / 100, 2 * PEAK_AT_ONE).value == 2
     assert visible(2 * TOTAL_AT_ONE, PEAK_AT_ONE).value == 2

@@ -17,6 +17,7 @@ from percept_cli.scoring.meter import _window
 from percept_cli.scoring.regions import (
     Crop,
     Rectangle,
+    _widest_gap,
     affected_cells,
     changed_cells,
     crops,
@@ -168,6 +169,13 @@ def test_far_changes_make_several_crops_and_near_ones_share_one() -> None:
     assert len(crops(changed_cells(far, none, 8), layer, size, HUGE)) == 2
     assert len(crops(changed_cells(near, none, 8), layer, size, HUGE)) == 1
     assert crops(changed_cells(none, none, 8), layer, size, HUGE) == []
+
+
+def test_what_is_spread_is_cut_in_the_middle_of_its_most_central_widest_gap() -> None:
+    cells = np.zeros((1, 9), bool)
+    cells[0, [0, 3, 6, 8]] = True
+    assert _widest_gap(cells) == (1, 5)
+    assert _widest_gap(np.ones((2, 2), bool)) is None
 
 
 @pytest.mark.numeric

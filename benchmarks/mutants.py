@@ -33,7 +33,9 @@ PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- mutants: benchmarks/mutants.py -->", "<!-- end -->"
 PACKAGES = ("network", "scoring", "gate")
 TESTS = [*(f"tests/{package}" for package in PACKAGES), "tests/cli", "tests/test_batch.py"]
-COUNT, SECONDS = 150, 40.0
+COUNT, SECONDS = 90, 40.0
+SEED = 1
+"""Another one whenever survivors got tests: what was looked at proves nothing."""
 CONTEXTS = """\
 [run]
 source = percept_cli
@@ -69,7 +71,7 @@ def main() -> None:
             for spec in item.mutations
         ]
         mutants = [spec for spec in mutants if not in_annotation(spec)]
-        drawn = random.Random(0).sample(mutants, count)
+        drawn = random.Random(SEED).sample(mutants, count)
         outcomes: Counter[tuple[str, str]] = Counter()
         survivors = []
         for number, spec in enumerate(drawn, 1):

@@ -31,6 +31,8 @@ def paired(baseline: Path, candidate: Path) -> list[tuple[str, str | None, str |
         (("a.png", "a~mac.png"), (), [("a.png", "a.png", None), ("a.png", "a~mac.png", None)]),
         (("a.png", "a.jpg", "a~mac.jpg"), ("a.png",),
          [("a.jpg", "a.jpg", None), ("a.jpg", "a~mac.jpg", None), ("a.png", "a.png", "a.png")]),
+        (("a.jpg", "a.png", "a~mac.png"), ("a.png",),
+         [("a.jpg", "a.jpg", None), ("a.png", "a.png", "a.png"), ("a.png", "a~mac.png", "a.png")]),
         (("a.png",), ("a.png", "a~mac.png"),
          [("a.png", "a.png", "a.png"), ("a~mac.png", None, "a~mac.png")]),
         (("a~mac.png",), ("a~mac.png",), [("a~mac.png", "a~mac.png", "a~mac.png")]),

@@ -10,6 +10,8 @@ from conftest import SAMPLES, Run
 
 import percept_cli
 from percept_cli.errors import PerceptError, ShapesDiffer
+from percept_cli.network.blur import blur_radius
+from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.options import Options
 
 
@@ -47,6 +49,15 @@ def test_the_map_has_the_cells_of_the_deepest_layer_with_positions() -> None:
     options = Options(layers=("pool2", "conv1_1"))
     assert options.cell_layer is not None and options.cell_layer.name == "pool2"
     assert options.has_map and not Options(distance="gram").has_map
+
+
+@pytest.mark.parametrize("layer", ["conv1_1", "conv3_1", "pool5"])
+def test_blur_lets_a_layer_see_further_on_both_sides(layer: str) -> None:
+    plain, further = LAYERS[layer], blur_radius(1.5)
+    assert Options(layers=(layer,)).deepest_reach == plain
+    reach = Options(layers=(layer,), blur=1.5).deepest_reach
+    assert reach.reach_before == plain.reach_before + further
+    assert reach.reach_after == plain.reach_after + further
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@
     python benchmarks/mutants.py [COUNT]
 
 Mutants of percept_cli/network, scoring and gate are drawn at random, with a fixed seed. Each is put
-into a copy of the repository and meets the tests that run its line and those of the file named
-after its module, the quickest first, for SECONDS in all. So what survives may still be noticed by
-slower tests: the share is a lower bound. Writes its table to docs/reliability.md.
+into a copy of the repository and meets the tests that run its line (for one run at the import,
+any function of its module) and those of the file named after its module, the quickest first, for
+SECONDS in all. So what survives may still be noticed by slower tests: the share is a lower bound.
+Writes its table to docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -131,13 +133,28 @@ def inert(module: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     ]
 
 
+@cache
+def lines_that_use(module: Path, line: int) -> list[int]:
+    """The line; of what runs once, at the import, the lines of the module's functions."""
+    functions = [
+        range(node.body[0].lineno, (node.end_lineno or 0) + 1)
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    if any(line in function for function in functions):
+        return [line]
+    return [line, *chain.from_iterable(functions)]
+
+
 def noticed(
     spec: MutationSpec, times: Times, of_line: dict[tuple[str, int], set[str]]
 ) -> tuple[bool, str]:
     """Whether a test fails on the mutant, and what the mutant is."""
     module = Path(spec.module_path)
     own = f"tests/{module.parent.name}/test_{module.name}"
-    tests = of_line[str(module), spec.start_pos[0]] | {t for t in times if t.startswith(own)}
+    lines = lines_that_use(module, spec.start_pos[0])
+    tests = set().union(*(of_line[str(module), line] for line in lines))
+    tests |= {test for test in times if test.startswith(own)}
     chosen, total = [], 0.0
     for test in sorted(tests, key=lambda test: times[test]):
         total += times[test]

@@ -39,6 +39,17 @@ def test_the_largest_change_stands_first(percept: Run, runs: dict[str, float]) -
 
 
 @pytest.mark.usefixtures("runs")
+def test_what_was_equal_before_changed_by_all_of_its_total(percept: Run, tmp_path: Path) -> None:
+    document = json.loads((tmp_path / "a.json").read_text())
+    for pair in document["pairs"]:
+        pair["total"] = 0.0
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    rows = [line.split() for line in percept("diff", "c.json", "b.json").stdout.splitlines()]
+    rows = [row for row in rows if row and row[0].endswith(".png")]
+    assert len(rows) == 5 and all(row[-1] == f"+{row[-2]}" for row in rows)
+
+
+@pytest.mark.usefixtures("runs")
 def test_pairs_of_one_run_are_named(percept: Run, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "b.json").read_text())
     gone = document["pairs"].pop()

@@ -193,6 +193,7 @@ def test_cores_that_the_process_may_not_use_are_not_counted() -> None:
     before = os.sched_getaffinity(0)
     assert _available() == len(before)
     assert _available(OMP_NUM_THREADS="1") == _available(PYTEST_XDIST_WORKER_COUNT="99") == 1
+    assert _available(OMP_NUM_THREADS="0") == 1
     try:
         os.sched_setaffinity(0, {min(before)})
         assert _available() == 1

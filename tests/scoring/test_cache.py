@@ -22,9 +22,13 @@ from PIL import Image
 
 import percept_cli
 from percept_cli.batch import Pair, options_of
+from percept_cli.network.weights import load
+from percept_cli.results import Result
 from percept_cli.scoring.cache import NAME, Cache, cache_for
-from percept_cli.scoring.memory import Memory
+from percept_cli.scoring.memory import Facts, Memory
+from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
+from percept_cli.scoring.scored import Scored
 
 REFERENCES, CHANGED = SAMPLES / "references", SAMPLES / "jpeg-3"
 ON = {"PERCEPT_NO_CACHE": ""}
@@ -146,6 +150,20 @@ def test_other_settings_contents_or_masks_are_other_scores(percept: Run, tmp_pat
     assert len({*found[:3]}) == 3 and found[3] == pytest.approx(found[0])
     shutil.copy(tmp_path / "a.png", tmp_path / "b.png")
     assert total() == 0
+
+
+def test_what_weights_gave_that_were_exchanged_meanwhile_is_not_kept(cache: Cache) -> None:
+    memory, options = Memory(cache), Options(layers=("conv1_1",))
+    place = memory.place(options, "0" * 64, "1" * 64, 0)
+    assert place
+    known = Result("r.png", "c.png", "compared", total=1.0)
+    for sha256 in ("0" * 64, "f" * 64):
+        memory.keep(place, Scored(known, options), Facts(sha256, "cpu", {"conv1_1": 1.0}))
+        assert memory.find(place, known, options) is None
+    own = Facts(load("bundled").sha256, "cpu", {"conv1_1": 1.0})
+    memory.keep(place, Scored(known, options), own)
+    found = memory.find(place, known, options)
+    assert found and found[0].result.total == 1 and found[1] == own
 
 
 @pytest.mark.parametrize("damage", ["garbage", "zeros", "flipped", "truncated", "other value"])

@@ -21,6 +21,7 @@ from percept_cli.scoring.regions import (
     affected_cells,
     changed_cells,
     crops,
+    with_changed,
 )
 
 SPATIAL = [layer for layer in LAYERS.values() if layer.kind != "fc"]
@@ -176,6 +177,14 @@ def test_what_is_spread_is_cut_in_the_middle_of_its_most_central_widest_gap() ->
     cells[0, [0, 3, 6, 8]] = True
     assert _widest_gap(cells) == (1, 5)
     assert _widest_gap(np.ones((2, 2), bool)) is None
+
+
+def test_a_crop_knows_exactly_the_flagged_cells_that_it_sees() -> None:
+    seen = Rectangle(8, 0, 30, 32)
+    cells = np.zeros((5, 5), bool)
+    cells[1, 2] = cells[2, 3] = cells[4, 0] = True
+    crop = with_changed(Crop(seen, seen), cells, 8)
+    assert crop.changed == Rectangle(16, 8, 30, 24)
 
 
 @pytest.mark.numeric

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each worker has a core: threads of several would wait for one another.
@@ -50,3 +51,16 @@ def percept(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The middle of each sample image, and of what JPEG made of it, in folders of PNG files."""
+    folders = tuple(tmp_path_factory.mktemp("small") / name for name in ("references", "jpeg"))
+    for folder, name in zip(folders, ("references", "jpeg-2"), strict=True):
+        folder.mkdir()
+        for file in (SAMPLES / name).iterdir():
+            with Image.open(file) as image:
+                left, top = image.width // 2 - 64, image.height // 2 - 64
+                image.crop((left, top, left + 128, top + 128)).save(folder / f"{file.stem}.png")
+    return folders[0], folders[1]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from conftest import REFERENCES, SAMPLES, Run
+from conftest import REFERENCES, SAMPLES, Run, clean_environment
 from PIL import Image
 from scipy.stats import wilcoxon
 
@@ -30,19 +33,25 @@ def manifest(folder: Path) -> Path:
     return folder / "m.csv"
 
 
-@pytest.fixture
-def scores(
-    percept: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[dict[str, object]]:
-    """The pairs of a run, computed once for all tests."""
-    pairs = manifest(tmp_path)
-    kept = tmp_path_factory.getbasetemp() / "kept"
-    done = percept(
-        *("compare", "--pairs", pairs, "--layers=conv1_1,conv2_1", "--by=kind"),
-        *("--output", "s.json", "--quiet", "--cache", kept),
-        PERCEPT_NO_CACHE="",
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the manifest and the results of a run over it."""
+    folder = tmp_path_factory.mktemp("run")
+    command = ["compare", "--pairs", manifest(folder).name, "--layers=conv1_1,conv2_1"]
+    command += ["--by=kind", "--output=s.json", "--quiet"]
+    subprocess.run(
+        [sys.executable, "-m", "percept_cli", *command],
+        cwd=folder,
+        env=clean_environment(),
+        check=True,
     )
-    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def scores(tmp_path: Path, run: Path) -> list[dict[str, object]]:
+    """The pairs of that run, whose files are here."""
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     found: list[dict[str, object]] = json.loads((tmp_path / "s.json").read_text())["pairs"]
     return found
 

@@ -81,23 +81,22 @@ def test_closed_forms() -> None:
     assert small.also["ms-ssim"] is None and small.also["ssim"]
 
 
-def test_they_are_in_every_output(tmp_path: Path) -> None:
-    images = SAMPLES / "references", SAMPLES / "jpeg-2"
-    done = command("compare", *images, "--also=psnr, ssim", "--output=r.json", cwd=tmp_path)
+def test_they_are_in_every_output(tmp_path: Path, small: tuple[Path, Path]) -> None:
+    done = command("compare", *small, "--also=psnr, ssim", "--output=r.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "r.json").read_text())
     assert document["settings"]["also"] == ["psnr", "ssim"]
     values = document["pairs"][0]["also"]
     assert list(values) == ["psnr", "ssim"]
-    done = command("compare", *images, "--also=psnr,ssim", "--format=csv", cwd=tmp_path)
+    done = command("compare", *small, "--also=psnr,ssim", "--format=csv", cwd=tmp_path)
     row = next(csv.DictReader(done.stdout.splitlines()))
     assert {name: float(row[name]) for name in values} == values and row["also"] == "psnr,ssim"
-    done = command("compare", *images, "--also=psnr,ssim", "--report=r", cwd=tmp_path)
+    done = command("compare", *small, "--also=psnr,ssim", "--report=r", cwd=tmp_path)
     shown = [f"{value:.4f}" for value in values.values()]
     assert all(number in done.stdout for number in shown)
     assert f'"psnr": {values["psnr"]}' in (tmp_path / "r/index.html").read_text()
     outputs = ("--also=psnr,ssim", "--peak-threshold=0", "--junit=j.xml", "--json=c.json")
-    done = command("check", *images, *outputs, cwd=tmp_path)
+    done = command("check", *small, *outputs, cwd=tmp_path)
     text = (tmp_path / "j.xml").read_text()
     assert all(number in done.stdout and number in text for number in shown)
     checked = json.loads((tmp_path / "c.json").read_text())

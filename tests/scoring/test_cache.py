@@ -75,13 +75,12 @@ def without_torch(*arguments: str | Path, cwd: Path) -> None:
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
 def test_what_is_remembered_is_written_as_what_was_computed(
-    percept: Run, tmp_path: Path, form: str
+    percept: Run, tmp_path: Path, small: tuple[Path, Path], form: str
 ) -> None:
-    images = SAMPLES / "references", SAMPLES / "jpeg-2"
     keep = "--cache", tmp_path / "cache"
     for name, options in (("none", ["--no-cache"]), ("first", keep)):
-        percept("compare", *images, *options, "--output", f"{name}.{form}", **ON)
-    without_torch("compare", *images, *keep, "--output", f"again.{form}", cwd=tmp_path)
+        percept("compare", *small, *options, "--output", f"{name}.{form}", **ON)
+    without_torch("compare", *small, *keep, "--output", f"again.{form}", cwd=tmp_path)
     computed, first, again = (
         (tmp_path / f"{name}.{form}").read_bytes() for name in ("none", "first", "again")
     )

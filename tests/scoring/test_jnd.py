@@ -85,12 +85,14 @@ def test_check_judges_by_it(percept: Run, tmp_path: Path) -> None:
     assert f"jnd {jnd['value']:.4g} > " in done.stdout
 
 
-def test_check_judges_single_images_by_it(percept: Run, tmp_path: Path) -> None:
+def test_check_judges_single_images_by_it(
+    percept: Run, tmp_path: Path, small: tuple[Path, Path]
+) -> None:
     rules = 'preset = "quality"\njnd = 50\n[images."coffee*"]\njnd = 0.1\n'
     (tmp_path / "percept.toml").write_text(rules)
-    done = percept("check", SAMPLES / "references", SAMPLES / "jpeg-2")
+    done = percept("check", *small)
     assert done.returncode == 1 and done.stdout.count("FAILED") == 1
-    assert "coffee.jpg" in done.stdout and "> 0.1" in done.stdout
+    assert "coffee.png" in done.stdout and "> 0.1" in done.stdout
 
 
 @pytest.mark.parametrize("choice", ["--preset=photo", "--preset=rendering", "--blur=1"])
@@ -99,49 +101,50 @@ def test_check_refuses_it_for_other_recipes(percept: Run, choice: str) -> None:
     assert done.returncode == 2 and "are those of the preset quality" in done.stderr
 
 
-def test_every_output_has_it(percept: Run, tmp_path: Path) -> None:
+def test_every_output_has_it(percept: Run, tmp_path: Path, small: tuple[Path, Path]) -> None:
+    pair = [folder / "coffee.png" for folder in small]
     outputs = ["--json=a.json", "--junit=a.xml", "--report=report"]
     github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "a.md")}
-    done = percept("check", *PAIR, "--jnd=0.1", *outputs, **github)
+    done = percept("check", *pair, "--jnd=0.1", *outputs, **github)
     jnd = json.loads((tmp_path / "a.json").read_text())["pairs"][0]["jnd"]
     words = f"{jnd['value']:.2f} ({jnd['low']:.2f} to {jnd['high']:.2f}): {jnd['words']}"
     words += f", on {SCALE}"
     assert words in done.stdout and words in (tmp_path / "a.xml").read_text()
     assert f"{jnd['value']:.2f} " in (tmp_path / "a.md").read_text()
-    lines = percept("compare", *PAIR, "--preset=quality", "--format=jsonl").stdout.splitlines()
+    lines = percept("compare", *pair, "--preset=quality", "--format=jsonl").stdout.splitlines()
     assert any(json.loads(line).get("jnd") == jnd for line in lines)
-    folders = percept("compare", SAMPLES / "references", SAMPLES / "jpeg-2", "--preset=quality")
+    folders = percept("compare", *small, "--preset=quality")
     assert f"{jnd['value']:.2f}" in folders.stdout
     assert str(jnd["value"]) in (tmp_path / "report/index.html").read_text()
-    table = percept("compare", *PAIR, "--preset=quality", "--format=table").stdout
+    table = percept("compare", *pair, "--preset=quality", "--format=table").stdout
     assert words.partition(" ")[2] in " ".join(table.split())
     (row,) = csv.DictReader(
-        percept("compare", *PAIR, "--preset=quality", "--format=csv").stdout.splitlines()
+        percept("compare", *pair, "--preset=quality", "--format=csv").stdout.splitlines()
     )
     found = [float(row[f"jnd{end}"]) for end in ("", "_low", "_high")]
     assert [*found, row["jnd_words"], row["jnd_scale"]] == list(jnd.values())
 
 
-def test_jnd_goes_with_what_else_is_configured(percept: Run, tmp_path: Path) -> None:
-    folders = SAMPLES / "references", SAMPLES / "jpeg-2"
+def test_jnd_goes_with_what_else_is_configured(
+    percept: Run, tmp_path: Path, small: tuple[Path, Path]
+) -> None:
     for rules, flags in (
         ('peak-threshold = "normal"\n', ["--jnd=50"]),
         ('[images."coffee*"]\npreset = "photo"\nthreshold = 9\n', ["--jnd=50"]),
         ('peak-threshold = 9\n[images."coffee*"]\njnd = 50\n', []),
     ):
         (tmp_path / "percept.toml").write_text(rules)
-        done = percept("check", *folders, *flags, "--json=found.json")
+        done = percept("check", *small, *flags, "--json=found.json")
         assert done.returncode == 0, (rules, done.stderr)
         pairs = json.loads((tmp_path / "found.json").read_text())["pairs"]
         judged = {Path(p["candidate"]).stem: p["thresholds"]["jnd"] for p in pairs}
         assert judged["coffee"] == (None if "photo" in rules else 50)
         assert judged["chelsea"] == (50 if flags else None)
     (tmp_path / "percept.toml").write_text('preset = "quality"\n')
-    assert "give --jnd, --peak-threshold or" in percept("check", *folders).stderr
+    assert "give --jnd, --peak-threshold or" in percept("check", *small).stderr
 
 
-def test_results_are_sorted_by_it(percept: Run) -> None:
-    folders = SAMPLES / "references", SAMPLES / "jpeg-2"
-    done = percept("compare", *folders, "--preset=quality", "--format=csv", "--sort=jnd")
+def test_results_are_sorted_by_it(percept: Run, small: tuple[Path, Path]) -> None:
+    done = percept("compare", *small, "--preset=quality", "--format=csv", "--sort=jnd")
     found = [float(row["jnd"]) for row in csv.DictReader(done.stdout.splitlines())]
     assert len(found) == 5 and found == sorted(found, reverse=True)

@@ -57,10 +57,14 @@ class EveryDistance:
     def __init__(self, sums: dict[str, Sums]) -> None:
         self.sums = sums
 
-    def add(self, f: Tensor, d: Tensor, part: Part) -> None:
-        """Count it for each distance."""
+    def found(self, f: Tensor, d: Tensor, part: Part) -> Tensor:
+        """Nothing more to count: it is counted for each distance."""
         for each in self.sums.values():
-            each.add(f, d, part)
+            each.count(each.found(f, d, part), part)
+        return f.new_empty(0)
+
+    def count(self, found: Tensor, part: Part) -> None:
+        """Nothing."""
 
 
 class ExactMeter(Meter):

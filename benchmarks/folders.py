@@ -1,7 +1,9 @@
-"""500 screenshots of 1280×720, unchanged and nearly so: `percept compare` against odiff.
+"""500 screenshots of 1280×720, unchanged and nearly so: `percept compare` against odiff, blazediff.
 
 odiff is the npm package odiff-bin; its server mode answers all pairs from one process. Give the
-program's path as argument, or have `odiff` on the PATH.
+program's path as argument, or have `odiff` on the PATH. blazediff is `pip install blazediff`.
+
+Those encoded anew have the same pixels in other bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,13 @@ from photographs import SOURCES
 from PIL import Image, ImageDraw, ImageFont
 
 COUNT = 500
-UNCHANGED = [(f"baseline/{number:03}.png", f"same/{number:03}.png") for number in range(COUNT)]
+BLAZEDIFF = """
+import sys
+from blazediff import compare
+for number in range(int(sys.argv[1])):
+    found = compare(f"baseline/{number:03}.png", f"encoded/{number:03}.png")
+    assert found.match, found
+"""
 CHANGED = 5
 
 
@@ -39,14 +47,15 @@ def screenshot(number: int, photographs: int) -> Image.Image:
 
 
 def write(folder: Path, photographs: int, count: int = COUNT, changed: int = CHANGED) -> None:
-    """Write the baselines, unchanged copies of them, and copies of which some have an edit."""
-    for role in ("baseline", "same", "edited"):
+    """Write the baselines, and copies: unchanged, encoded anew, and of which some have an edit."""
+    for role in ("baseline", "same", "encoded", "edited"):
         (folder / role).mkdir()
     for number in range(count):
         name = f"{number:03}.png"
         page = screenshot(number, photographs)
         page.save(folder / "baseline" / name)
         shutil.copy(folder / "baseline" / name, folder / "same" / name)
+        page.save(folder / "encoded" / name, compress_level=1)
         if number % (count // changed):
             shutil.copy(folder / "baseline" / name, folder / "edited" / name)
         else:
@@ -57,12 +66,23 @@ def write(folder: Path, photographs: int, count: int = COUNT, changed: int = CHA
 def percept(folder: Path, candidates: str) -> None:
     """Compare the folders with the real command."""
     command = [sys.executable, "-m", "percept_cli", "compare", "baseline", candidates]
-    command += ["--quiet", "--output", "results.json"]
+    command += ["--quiet", "--output", "results.json", "--no-cache"]
+    subprocess.run(command, cwd=folder, check=True)
+
+
+def unchanged(candidates: str) -> list[tuple[str, str]]:
+    """The pairs of that folder with the baselines."""
+    return [(f"baseline/{n:03}.png", f"{candidates}/{n:03}.png") for n in range(COUNT)]
+
+
+def blazediff(folder: Path) -> None:
+    """Compare what was encoded anew, one after the other, in one process."""
+    command = [sys.executable, "-c", BLAZEDIFF, str(COUNT)]
     subprocess.run(command, cwd=folder, check=True)
 
 
 def odiff_server(folder: Path, program: str, pairs: Iterable[tuple[str, str]]) -> None:
-    """Compare unchanged pairs one after the other in one process of odiff."""
+    """Compare pairs of equal pixels one after the other in one process of odiff."""
     with subprocess.Popen(
         [program, "--server"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -94,7 +114,14 @@ def figures(photographs: int, program: str) -> list[tuple[str, ...]]:
             "percept, all equal": lambda: percept(folder, "same"),
             f"percept, {CHANGED} with a local change": lambda: percept(folder, "edited"),
             "odiff, a process each, all equal": lambda: odiff_runs(folder, program),
-            "odiff, server mode, all equal": lambda: odiff_server(folder, program, UNCHANGED),
+            "odiff, server mode, all equal": lambda: odiff_server(
+                folder, program, unchanged("same")
+            ),
+            "percept, all encoded anew": lambda: percept(folder, "encoded"),
+            "odiff, server mode, all encoded anew": lambda: odiff_server(
+                folder, program, unchanged("encoded")
+            ),
+            "blazediff, one process, all encoded anew": lambda: blazediff(folder),
         }
         seconds = medians(runs, rounds=3)
     first = seconds["percept, all equal"]

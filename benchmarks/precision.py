@@ -1,15 +1,34 @@
-"""What `--precision bf16` changes: the sample pairs' totals and peaks against float32."""
+"""What `--precision` changes: the sample pairs' totals and peaks in tf32 and bf16 against float32.
+
+    python benchmarks/precision.py [tf32|bf16]
+
+bf16 is computed as the command does. TF32 is of NVIDIA's GPUs, so on others it is imitated: what
+convolutions and Gram matrices multiply is rounded to 10 bits behind the point, to the nearest, and
+added up in float32.
+"""
 
 from __future__ import annotations
 
 import statistics
+import sys
+from collections.abc import Callable
+from functools import partial
+from unittest.mock import patch
 
+import torch
 from measuring import ROOT, machine, table
+from torch import Tensor
 
 from percept_cli.inputs.pairs import pairs_of
+from percept_cli.network import differences, distances
+from percept_cli.network.convolution import convolve
 from percept_cli.results import Result
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
+
+DISTANCES = ("l2", "l1", "mse", "unit", "gram")
+CUT = 13
+"""Bits of float32's mantissa that TF32 has not."""
 
 
 def results(precision: str, distance: str) -> list[Result]:
@@ -21,18 +40,52 @@ def results(precision: str, distance: str) -> list[Result]:
     return found
 
 
+def rounded(x: Tensor) -> Tensor:
+    """The nearest numbers that TF32 has, of equally near ones the even one."""
+    bits = x.contiguous().view(torch.int32)
+    half = (1 << (CUT - 1)) - 1
+    bits = (bits + half + ((bits >> CUT) & 1)) & -(1 << CUT)
+    return bits.view(torch.float32)
+
+
+def rounding(work: Callable[..., Tensor], tensors: int) -> Callable[..., Tensor]:
+    """The same of rounded numbers, the first of its arguments."""
+
+    def of_rounded(*arguments: Tensor) -> Tensor:
+        return work(*map(rounded, arguments[:tensors]), *arguments[tensors:])
+
+    return of_rounded
+
+
+def in_tf32(distance: str) -> list[Result]:
+    """The results as a GPU has them in TF32, whose convolutions are direct."""
+
+    def direct(x: Tensor, weight: Tensor, bias: Tensor, _: bool) -> Tensor:
+        return convolve(x, weight, bias, True)
+
+    with (
+        patch.object(differences, "convolve", rounding(direct, 2)),
+        patch.object(distances, "gram_change", rounding(distances.gram_change, 2)),
+    ):
+        return results("fp32", distance)
+
+
 def main() -> None:
-    rows = []
-    for distance in ("l2", "l1", "mse", "unit", "gram"):
-        pairs = list(zip(results("bf16", distance), results("fp32", distance), strict=True))
-        for figure in ("total", "peak"):
-            values = [(getattr(near, figure), getattr(exact, figure)) for near, exact in pairs]
-            errors = [near / exact - 1 for near, exact in values if exact]
-            if errors:
-                least, middle, most = min(errors), statistics.median(errors), max(errors)
-                rows.append((distance, figure, *(f"{e:+.1e}" for e in (least, middle, most))))
-    print(f"Relative error of bf16 over {len(pairs)} pairs, {machine()}\n")
-    print(table(("distance", "figure", "least", "median", "most"), rows))
+    rows, ways = [], {"tf32": in_tf32, "bf16": partial(results, "bf16")}
+    for distance in DISTANCES:
+        exact = results("fp32", distance)
+        for precision in sys.argv[1:] or ways:
+            pairs = list(zip(ways[precision](distance), exact, strict=True))
+            for figure in ("total", "peak"):
+                values = [(getattr(a, figure), getattr(b, figure)) for a, b in pairs]
+                errors = [a / b - 1 for a, b in values if b]
+                if errors:
+                    least, middle, most = min(errors), statistics.median(errors), max(errors)
+                    found = (f"{error:+.1e}" for error in (least, middle, most))
+                    rows.append((precision, distance, figure, *found))
+    rows.sort(key=lambda row: row[0] == "bf16")
+    print(f"Relative error over {len(exact)} pairs, {machine()}\n")
+    print(table(("precision", "distance", "figure", "least", "median", "most"), rows))
 
 
 if __name__ == "__main__":

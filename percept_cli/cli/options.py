@@ -232,7 +232,7 @@ Precision = Annotated[
     str,
     typer.Option(
         envvar="PERCEPT_PRECISION",
-        help="fp32, or bf16: faster where the hardware has it, less exact.",
+        help="fp32, or tf32 (NVIDIA's GPUs) or bf16: faster where the hardware has it, less exact.",
         rich_help_panel=MACHINE,
     ),
 ]
@@ -240,7 +240,7 @@ Device = Annotated[
     str,
     typer.Option(
         envvar="PERCEPT_DEVICE",
-        help="auto (the accelerator, else the CPU), cpu, cuda, cuda:1, mps.",
+        help="auto (the accelerators, else the CPU), cpu, cuda (all there are), cuda:1, mps.",
         rich_help_panel=MACHINE,
     ),
 ]

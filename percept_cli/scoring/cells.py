@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, split
+from torch import Tensor, cat, split
 
 from percept_cli.network.distances import Distance, Located, at_least_float32
 from percept_cli.network.layers import Layer
@@ -47,8 +47,11 @@ class Sums(Protocol):
     Positions it never gets are equal in both images; statistics of whole layers get them all.
     """
 
-    def add(self, f: Tensor, d: Tensor, part: Part) -> None:
-        """Count this part of features and changes, 1×C×H×W."""
+    def found(self, f: Tensor, d: Tensor, part: Part) -> Tensor:
+        """What there is to count of this part of features and changes, 1×C×H×W, on their device."""
+
+    def count(self, found: Tensor, part: Part) -> None:
+        """Count that, once it is on the CPU."""
 
     def distance(self) -> float:
         """The layer's distance, >= 0."""
@@ -84,8 +87,8 @@ class Cells:
         self._sides = heights, widths
         self._sums: Grid = np.zeros((rows, columns))
 
-    def add(self, f: Tensor, d: Tensor, part: Part) -> None:
-        """Count the positions in their cells."""
+    def found(self, f: Tensor, d: Tensor, part: Part) -> Tensor:
+        """The difference of each position, H×W."""
         f, d = (at_least_float32(part.of(x)) for x in (f, d))
         differences = f.new_empty(1, *f.shape[2:])
 
@@ -95,7 +98,11 @@ class Cells:
         rows = piece(f, f.shape[2])
         groups = zip(*(split(x, rows, -2) for x in (f, d, differences)), strict=True)
         share([partial(fill, *group) for group in groups])
-        self.add_differences(differences[0].cpu().numpy(), part.top, part.left)
+        return differences[0]
+
+    def count(self, found: Tensor, part: Part) -> None:
+        """Count the positions in their cells."""
+        self.add_differences(found.numpy(), part.top, part.left)
 
     def forgive(self, other: Cells) -> None:
         """Keep in each cell the smaller of both."""
@@ -167,10 +174,14 @@ class Statistics:
         self._positions = math.prod(sides)
         self._sums: Tensor | None = None
 
-    def add(self, f: Tensor, d: Tensor, part: Part) -> None:
-        """Count all positions together: statistics do not know where they are."""
-        sums = self._distance.sums(part.of(f), part.of(d), self._scale).double().cpu()
-        self._sums = sums if self._sums is None else self._sums.add_(sums)
+    def found(self, f: Tensor, d: Tensor, part: Part) -> Tensor:
+        """Sums over all positions: statistics do not know where they are."""
+        return self._distance.sums(part.of(f), part.of(d), self._scale)
+
+    def count(self, found: Tensor, part: Part) -> None:  # noqa: ARG002
+        """Add them to those of other parts."""
+        sums = found.double()
+        self._sums = sums if self._sums is None else self._sums + sums
 
     def forgive(self, other: Statistics) -> None:
         """Nothing: without positions there is no tolerance."""
@@ -195,3 +206,32 @@ def sums_for(
     if layer.kind == "fc" or cell_layer is None:
         return Cells(distance, layer, layer, (layer.stride, layer.stride), scale)
     return Cells(distance, layer, cell_layer, size, scale)
+
+
+class Tally:
+    """Counts what is found: at once, or `later` all of it in one transfer.
+
+    So no crop waits for an accelerator until the pair is done.
+    """
+
+    def __init__(self, *, later: bool) -> None:
+        self._later = later
+        self._waiting: list[tuple[Sums, Tensor, Part]] = []
+
+    def add(self, sums: Sums, f: Tensor, d: Tensor, part: Part) -> None:
+        """Count this part of features and changes, 1×C×H×W, in those sums."""
+        found = sums.found(f, d, part)
+        if self._later:
+            self._waiting.append((sums, found, part))
+        else:
+            sums.count(found.cpu(), part)
+
+    def finish(self) -> None:
+        """Count what is waiting, in its order."""
+        if not self._waiting:
+            return
+        values = cat([found.flatten() for _, found, _ in self._waiting]).cpu()
+        sizes = [found.numel() for _, found, _ in self._waiting]
+        for (sums, found, part), own in zip(self._waiting, split(values, sizes), strict=True):
+            sums.count(own.view(found.shape), part)
+        self._waiting.clear()

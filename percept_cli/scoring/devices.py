@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import RLock
+from threading import Condition
 from typing import Any
 
 import torch
@@ -15,56 +15,90 @@ from percept_cli.errors import OutOfMemory, PerceptError
 
 SMALLEST_TILE = 64
 
-_FLAGS = RLock()
+MOST_PIXELS = 1 << 24
+
+PIXEL_BYTES = 1 << 13
+"""Memory of an accelerator there is to be for each pixel that it works on: twice what the features
+and changes that are there at a time take, in float32."""
 
 
-def device_named(name: str) -> torch.device:
-    """The device of that name, or for `auto` the accelerator that is there, else the CPU.
+def devices_named(name: str) -> list[torch.device]:
+    """The devices of that name: of `cuda` all there are, of `auto` all accelerators or the CPU.
 
     Raises PerceptError for a device that this machine or this torch does not have.
     """
     there = torch.accelerator.current_accelerator(check_available=True)
-    if name == "auto":
-        return there or torch.device("cpu")
     try:
-        device = torch.device(name)
+        device = there or torch.device("cpu") if name == "auto" else torch.device(name)
     except RuntimeError as error:
         raise PerceptError(f"unknown device {name!r}: give auto, cpu, cuda, cuda:1, mps") from error
-    if device.type != "cpu":
-        count = torch.accelerator.device_count() if there and there.type == device.type else 0
-        if (device.index or 0) >= count:
-            raise PerceptError(f"device {name!r} is not there: {device.type} has {count} device(s)")
-    return device
+    if device.type == "cpu":
+        return [device]
+    count = torch.accelerator.device_count() if there and there.type == device.type else 0
+    if (device.index or 0) >= count:
+        raise PerceptError(f"device {name!r} is not there: {device.type} has {count} device(s)")
+    if device.index is None and count > 1:
+        return [torch.device(device.type, index) for index in range(count)]
+    return [device]
+
+
+class _Flags:
+    """Torch's flags of the whole process: threads that want the same ones share them."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._users = 0
+        self._fp32: str | None = None
+        self._before: list[tuple[Any, str, Any]] = []
+
+    @contextmanager
+    def with_fp32_as(self, fp32: str) -> Iterator[None]:
+        """Float32 computed as `ieee` or `tf32` has it, by the same algorithms in every run."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._users or self._fp32 == fp32)
+            if not self._users:
+                self._fp32, flags = fp32, _flags(fp32)
+                self._before = [(owner, name, getattr(owner, name)) for owner, name, _ in flags]
+                _set(flags)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._users -= 1
+                if not self._users:
+                    _set(self._before)
+                    self._changed.notify_all()
+
+
+_FLAGS = _Flags()
 
 
 @contextmanager
-def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """No gradients, no TF32, and the same algorithms in every run; then all is as it was."""
+def exact_arithmetic(device: torch.device, precision: str = "fp32") -> Iterator[None]:
+    """No gradients, TF32 only where it is chosen, the same algorithms; then all is as it was."""
     with torch.inference_mode():
         if device.type != "cuda":
             yield
             return
-        # The flags are those of the whole process: one thread at a time.
-        with _FLAGS:
-            before = [(owner, name, getattr(owner, name)) for owner, name, _ in _exact_flags()]
-            for owner, name, value in _exact_flags():
-                setattr(owner, name, value)
-            try:
-                yield
-            finally:
-                for owner, name, value in before:
-                    setattr(owner, name, value)
+        with _FLAGS.with_fp32_as("tf32" if precision == "tf32" else "ieee"):
+            yield
 
 
-def _exact_flags() -> list[tuple[Any, str, Any]]:
+def _flags(fp32: str) -> list[tuple[Any, str, Any]]:
     """Owner, name and value of each flag; torch does not let its old names mix with its new."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     precision: list[tuple[Any, str, Any]]
     if hasattr(cudnn, "conv"):
-        precision = [(owner, "fp32_precision", "ieee") for owner in (matmul, cudnn.conv)]
+        precision = [(owner, "fp32_precision", fp32) for owner in (matmul, cudnn.conv)]
     else:
-        precision = [(owner, "allow_tf32", False) for owner in (matmul, cudnn)]
+        precision = [(owner, "allow_tf32", fp32 == "tf32") for owner in (matmul, cudnn)]
     return [(cudnn, "deterministic", True), *precision]
+
+
+def _set(flags: list[tuple[Any, str, Any]]) -> None:
+    for owner, name, value in flags:
+        setattr(owner, name, value)
 
 
 @dataclass(frozen=True)
@@ -104,8 +138,14 @@ def free_bytes(device: torch.device) -> int:
         return 0
 
 
-def capacity_of(device: torch.device) -> Capacity:
-    """What the device works on at a time."""
+def capacity_of(device: torch.device, free: int = 0) -> Capacity:
+    """What the device works on at a time, if it has so many free bytes; 0 is not known.
+
+    That of an accelerator is a power of two, so that nearly the same memory gives the same tiles.
+    """
     if device.type == "cpu":
         return Capacity(width=1920, height=8192, together=0, strips=True)
-    return Capacity(width=1024, height=1024, together=1 << 22, strips=False)
+    pixels = min(max(free // PIXEL_BYTES, SMALLEST_TILE**2), MOST_PIXELS) if free else 1 << 20
+    power = pixels.bit_length() - 1
+    side = 1 << power // 2
+    return Capacity(width=side, height=side, together=1 << power, strips=False)

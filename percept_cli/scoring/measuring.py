@@ -9,7 +9,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from percept_cli.network.workers import Workers
+    from percept_cli.scoring.meters import Crew
     from percept_cli.scoring.scored import Scored
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Measuring(Generic[P]):
         self,
         pairs: list[P],
         work: Callable[[], list[Scored]],
-        workers: Workers | None,
+        workers: Crew | None,
         pixels: int,
     ) -> None:
         """Begin to measure pairs together; without workers it is done at once."""

@@ -24,8 +24,13 @@ from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
 from percept_cli.network.workers import available, workers_of
-from percept_cli.scoring.cells import Cells, Colours, Grid, Part, Sums, sums_for
-from percept_cli.scoring.devices import capacity_of, device_named, exact_arithmetic, free_bytes
+from percept_cli.scoring.cells import Cells, Colours, Grid, Part, Sums, Tally, sums_for
+from percept_cli.scoring.devices import (
+    capacity_of,
+    devices_named,
+    exact_arithmetic,
+    free_bytes,
+)
 from percept_cli.scoring.floor import subtract_floor
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.regions import (
@@ -60,7 +65,7 @@ OUT_OF_MEMORY = (
 )
 """What torch says when it is, on its several devices; "create" is oneDNN's, "find" cuDNN's."""
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class _Pair(NamedTuple):
     base: Pixels
     ways: tuple[_Found, ...]
     changed: Blocks
+    tally: Tally
 
 
 _Job = tuple[_Pair, Crop]
@@ -116,21 +122,28 @@ def frozen_network(weights: str, deepest: str, device: torch.device, precision: 
 
 
 class Meter:
-    """Measures pairs of images with one network and one set of options.
+    """Measures pairs of images with one network and one set of options, on one device.
 
-    On the CPU so many `workers` do the work, by default all that there may be; several threads may
-    measure at once. With `one_reference` all pairs have the same one, and its features are kept
-    between them where that takes no more than KEPT_BYTES or a quarter of the memory that is free at
-    first.
+    That is the first one of those that the options name, unless it is given. On the CPU so many
+    `workers` do the work, by default all that there may be; several threads may measure at once.
+    With `one_reference` all pairs have the same one, and its features are kept between them where
+    that takes no more than KEPT_BYTES or a quarter of the memory that is free at first.
     """
 
     def __init__(
-        self, options: Options, *, one_reference: bool = False, workers: int | None = None
+        self,
+        options: Options,
+        device: torch.device | None = None,
+        *,
+        one_reference: bool = False,
+        workers: int | None = None,
     ) -> None:
         # With a tolerance the order of the two decides which is displaced: it is always the same.
         self._one_reference = one_reference and not options.tolerance
         self.options = options
-        self.device = device_named(options.device)
+        self.device = device or devices_named(options.device)[0]
+        if options.precision == "tf32" and self.device.type != "cuda":
+            raise PerceptError(f"--precision tf32: {self.device} has none, only NVIDIA's GPUs do")
         self.weights = load(options.weights)
         self.distance = distance_named(options.distance)
         try:
@@ -145,9 +158,10 @@ class Meter:
             ) from error
         on_cpu = self.device.type == "cpu"
         self.workers = workers_of(workers or available()) if on_cpu else None
-        self._capacity = capacity_of(self.device)
+        free = free_bytes(self.device)
+        self._largest = self._capacity = capacity_of(self.device, free)
         self._remembered: tuple[Pixels, dict[Rectangle, Memory]] | None = None
-        self._most_kept = max(KEPT_BYTES, free_bytes(self.device) // 4)
+        self._most_kept = max(KEPT_BYTES, free // 4)
         self.scale = applied(self.weights, self.distance, options.layers, options.raw)
 
     @property
@@ -186,7 +200,7 @@ class Meter:
             try:
                 self._capacity = self._capacity.smaller()
             except OutOfMemory as error:
-                self._capacity = capacity_of(self.device)  # Other pairs may fit.
+                self._capacity = self._largest  # Other pairs may fit.
                 raise OutOfMemory(f"{error} ({said})" if said else str(error)) from error
             if self.device.type != "cpu":
                 getattr(torch, self.device.type).empty_cache()
@@ -196,7 +210,7 @@ class Meter:
     ) -> list[Measurement]:
         started = [self._started(*pair, cells) for pair, cells in zip(pairs, changed, strict=True)]
         jobs = [(pair, crop) for pair in started for crop in self._crops(pair)]
-        with exact_arithmetic(self.device):
+        with exact_arithmetic(self.device, self.options.precision):
             for batch in self._batches(jobs):
                 self._run(batch)
         return [self._finished(pair) for pair in started]
@@ -212,7 +226,9 @@ class Meter:
             still = changed_cells(reference, others[1], side)
             # What is put back and then equal does not differ.
             changed = changed | still if still.any() else still
-        return _Pair(reference, tuple(self._nothing_found(other) for other in others), changed)
+        ways = tuple(self._nothing_found(other) for other in others)
+        # The CPU has nothing to wait for, and its memory for what waits is needed.
+        return _Pair(reference, ways, changed, Tally(later=not self._capacity.strips))
 
     def _nothing_found(self, other: Pixels) -> _Found:
         size, layer = (other.shape[1], other.shape[0]), self.options.cell_layer
@@ -238,27 +254,29 @@ class Meter:
 
     def _run(self, jobs: Sequence[_Job]) -> None:
         """Let the network see crops of one size, and count what each of them owns."""
-        base = self._images([_cut(pair.base, crop.seen) for pair, crop in jobs])
+        remembered = self._is_remembered(*jobs[0])
+        bases = jobs[:1] if remembered else jobs
+        base = self._images([_cut(pair.base, crop.seen) for pair, crop in bases])
         ways = [
-            (way, crop)
+            (way, pair.tally, crop)
             for each in zip(*(p.ways for p, _ in jobs), strict=True)
-            for way, (_, crop) in zip(each, jobs, strict=True)
+            for way, (pair, crop) in zip(each, jobs, strict=True)
         ]
-        other = self._images([_cut(way.other, crop.seen) for way, crop in ways])
+        other = self._images([_cut(way.other, crop.seen) for way, _, crop in ways])
 
         blur = self.options.blur
         changed = _window([crop for _, crop in jobs], blur_radius(blur))
 
         def tap(name: str, row: int, f: Tensor, d: Tensor) -> None:
             layer = LAYERS[name]
-            for index, (way, crop) in enumerate(ways):
+            for index, (way, tally, crop) in enumerate(ways):
                 part: Part | None = Part(0, 0, slice(0, 1), slice(0, 1))
                 if layer.kind != "fc":
                     window = changed.at(layer) if changed and not self.distance.whole else None
                     part = _owned(crop, layer.stride, row, f.shape[2:], window)
                 if part:
-                    of = index % len(jobs)
-                    way.sums[name].add(f[of : of + 1], d[index : index + 1], part)
+                    of = index % len(bases)
+                    tally.add(way.sums[name], f[of : of + 1], d[index : index + 1], part)
 
         rows, width = None, base.shape[3]
         if self._capacity.strips:
@@ -266,7 +284,7 @@ class Meter:
         elif LAYERS[self.options.deepest].kind == "fc":
             # The whole image is one crop, whatever its size.
             rows = max(self._capacity.width * self._capacity.height // width, 16)
-        memory = self._memory(*jobs[0]) if self._is_remembered(*jobs[0]) else None
+        memory = self._memory(*jobs[0]) if remembered else None
         names = self.options.layers
         tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur)
         for pair, crop in jobs:
@@ -275,14 +293,16 @@ class Meter:
                     _count_colours(pair.base, way.other, crop, way.colours)
 
     def _batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
-        """The jobs in groups that the network sees together, of one size and type of pixels."""
+        """The jobs in groups that the network sees together, of one size and type of pixels.
+
+        Of the one reference they are the same part.
+        """
         alike: dict[object, list[_Job]] = {}
         for pair, crop in jobs:
+            kind: object = crop.seen.width, crop.seen.height, pair.base.dtype
             if self._is_remembered(pair, crop):
-                yield [(pair, crop)]
-            else:
-                kind = crop.seen.width, crop.seen.height, pair.base.dtype
-                alike.setdefault(kind, []).append((pair, crop))
+                kind = id(pair.base), crop.seen
+            alike.setdefault(kind, []).append((pair, crop))
         for group in alike.values():
             fitting = self._capacity.together // group[0][1].seen.pixels
             largest = min(max(fitting, 1), MOST_TOGETHER)
@@ -314,10 +334,15 @@ class Meter:
         return self._remembered[1].setdefault(crop.seen, Memory())
 
     def _images(self, parts: list[Pixels]) -> Tensor:
-        return torch.from_numpy(np.stack(parts)).to(self.device).permute(0, 3, 1, 2)
+        images = torch.from_numpy(np.stack(parts))
+        if self.device.type == "cuda":
+            # From pinned memory it is copied while the device still computes what came before.
+            images = images.pin_memory().to(self.device, non_blocking=True)
+        return images.to(self.device).permute(0, 3, 1, 2)
 
     def _finished(self, pair: _Pair) -> Measurement:
         """What has been found, the smaller where the other image was compared in two ways."""
+        pair.tally.finish()
         (_, sums, colours), *others = pair.ways
         for way in others:
             for name, each in sums.items():

@@ -20,7 +20,7 @@ from percept_cli.results import Axis
 from percept_cli.scoring.also import measures_named
 from percept_cli.scoring.presets import preset_named
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16")
 MAX_PIXELS = 200_000_000
 BACKGROUND = "white,black"
 """On one of them any colour shows."""

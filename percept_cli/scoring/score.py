@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from percept_cli.inputs.images import Pixels
     from percept_cli.scoring.alignment import Alignment
     from percept_cli.scoring.load import Source
-    from percept_cli.scoring.meter import Measurement, Meter
+    from percept_cli.scoring.meter import Measurement
+    from percept_cli.scoring.meters import Meters
 
 AHEAD = 2 * (os.cpu_count() or 1)
 """Pairs decoded before they are measured: enough to keep the network busy, few enough to hold."""
@@ -143,7 +144,7 @@ class Scorer:
         self._options_of = options_of or (lambda _: options)
         self._one_reference = one_reference
         self._reference = Known() if one_reference else None
-        self._meters: dict[int, Meter] = {}
+        self._meters: dict[int, Meters] = {}
         self._memory = memory or Memory(None)
         self._facts: dict[int, Facts] = {}
 
@@ -197,9 +198,9 @@ class Scorer:
         group, pixels = [(pair, first)], _pixels(first.result)
         workers = None
         if first.views:
-            meter = self._meter(first.options)
-            workers = meter.workers
-            while decoding and pixels < meter.together and decoding[0][1].done():
+            meters = self._meters_of(first.options)
+            workers = meters.workers
+            while decoding and pixels < meters.together and decoding[0][1].done():
                 begun = decoding[0][1].result()
                 if begun.options is not first.options or begun.frames:
                     break
@@ -226,7 +227,7 @@ class Scorer:
 
     def load_network(self) -> None:
         """Load what is loaded when a pair first needs it."""
-        self._meter(self.options)
+        self._meters_of(self.options)
 
     def settings(self) -> Settings:
         """The options, with what was found out about weights and device if the network ran."""
@@ -261,13 +262,13 @@ class Scorer:
             also=options.also,
         )
 
-    def _meter(self, options: Options) -> Meter:
+    def _meters_of(self, options: Options) -> Meters:
         if id(options) not in self._meters:
-            from percept_cli.scoring.meter import Meter
+            from percept_cli.scoring.meters import Meters
 
-            meter = Meter(options, one_reference=self._one_reference, workers=self._workers)
-            facts = Facts(meter.weights.sha256, str(meter.device), meter.scale)
-            self._meters[id(options)], self._facts[id(options)] = meter, facts
+            meters = Meters(options, one_reference=self._one_reference, workers=self._workers)
+            facts = Facts(meters.weights.sha256, meters.device, meters.scale)
+            self._meters[id(options)], self._facts[id(options)] = meters, facts
         return self._meters[id(options)]
 
     def _begin(self, pair: AnyPair) -> _Begun:
@@ -410,7 +411,7 @@ class Scorer:
 
     def _measured(self, views: Sequence[View], options: Options) -> list[Measurement]:
         pairs = [(view.reference, view.candidate) for view in views]
-        return self._meter(options).measure(pairs, [view.changed for view in views])
+        return self._meters_of(options).measure(pairs, [view.changed for view in views])
 
     def _over_frames(self, begun: _Begun) -> Scored:
         """The worst frame's result, of frames that are decoded and measured one by one."""

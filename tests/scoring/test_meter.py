@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SAMPLES
+from conftest import REFERENCES, SAMPLES
 from PIL import Image
 from rounding import near, rounding, terms_through, worst
 from torchvision_weights import random_weights
@@ -17,17 +17,20 @@ from torchvision_weights import random_weights
 import percept_cli
 from percept_cli.errors import OutOfMemory, PerceptError
 from percept_cli.inputs.images import Pixels
+from percept_cli.inputs.pairs import Pair
 from percept_cli.network import differences
 from percept_cli.network.displacement import put_back
 from percept_cli.network.distances import DISTANCES
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.vgg import VGG19
-from percept_cli.scoring import meter
+from percept_cli.scoring import cells, meter, meters
 from percept_cli.scoring.devices import Capacity, capacity_of
 from percept_cli.scoring.meter import Measurement, Meter, frozen_network
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.regions import Crop, Rectangle
+from percept_cli.scoring.score import Scorer
 
+CHANGED = SAMPLES / "jpeg-2"
 ALL = tuple(name for name, layer in LAYERS.items() if layer.kind != "fc")
 
 
@@ -270,7 +273,8 @@ def test_a_remembered_reference_is_computed_once_for_the_same_numbers(
     for measured, layers in zip(found, expected, strict=True):
         assert measured.layers == near(layers)
     convolutions = sum(LAYERS[name].kind == "conv" for name in ALL[: ALL.index("conv4_1") + 1])
-    assert len(calls) == convolutions * (1 + len(candidates))
+    # Where pairs go together, the changes of all candidates do.
+    assert len(calls) == convolutions * (1 + (1 if capacity.together else len(candidates)))
     kept._capacity, known = replace(capacity, width=64, height=80), []
     for candidate, layers in zip(candidates, expected, strict=True):
         calls.clear()
@@ -283,6 +287,62 @@ def test_a_remembered_reference_is_computed_once_for_the_same_numbers(
     frugal = Meter(Options(), one_reference=True)
     frugal.measure([(REFERENCE, CANDIDATE)])
     assert frugal._remembered is None
+
+
+@pytest.mark.parametrize("distance", ["l2", "gram", "correlation"])
+def test_what_is_counted_at_the_end_of_a_pair_comes_in_one_transfer(
+    distance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = measure(REFERENCE, CANDIDATE, distance=distance)
+    transfers, join = [], cells.cat
+    monkeypatch.setattr(cells, "cat", lambda parts: transfers.append(len(parts)) or join(parts))
+    monkeypatch.setattr(meter, "Tally", lambda later: cells.Tally(later=not later))
+    late = Meter(Options(distance=distance))
+    late._capacity = replace(late._capacity, width=64, height=64)
+    several = late.measure([(REFERENCE, CANDIDATE)] * 2)
+    assert len(transfers) == 2 and min(transfers) > 4
+    late._capacity = late._largest
+    (measured,) = late.measure([(REFERENCE, CANDIDATE)])
+    assert (measured.layers, measured.total) == (expected.layers, expected.total)
+    assert several[0].layers == several[1].layers == near(expected.layers)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_no_value_is_read_from_a_device_before_a_pair_is_done(
+    distance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tensor on `meta` has none: whoever reads one gets an error."""
+    on_meta = Meter(Options(distance=distance), torch.device("meta"))
+    tallies: list[cells.Tally] = []
+    monkeypatch.setattr(Meter, "_finished", lambda _, pair: tallies.append(pair.tally))
+    on_meta.measure([(REFERENCE, CANDIDATE), (REFERENCE[:64, :64], CANDIDATE[:64, :64])])
+    assert len(tallies) == 2
+    for tally in tallies:
+        with pytest.raises(NotImplementedError, match="meta"):
+            tally.finish()
+
+
+def test_two_devices_share_the_pairs_and_give_what_one_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pairs = [Pair(one, CHANGED / f"{one.stem}.jpg", one.stem) for one in REFERENCES] * 2
+    options = Options(layers=("conv1_1", "conv2_1"))
+    expected = [scored.result for _, scored in Scorer(options).score(pairs)]
+    monkeypatch.setattr(meters, "devices_named", lambda _: [torch.device("cpu")] * 2)
+    measured, used = Meter.measure, set()
+
+    def noted(self: Meter, *arguments: Any) -> list[Measurement]:
+        used.add(id(self))
+        return measured(self, *arguments)
+
+    monkeypatch.setattr(Meter, "measure", noted)
+    assert [scored.result for _, scored in Scorer(options).score(pairs)] == expected
+    assert len(used) == 2
+
+
+def test_tf32_is_only_where_there_is_any() -> None:
+    with pytest.raises(PerceptError, match="--precision tf32: cpu has none, only NVIDIA's GPUs do"):
+        Meter(Options(precision="tf32"))
 
 
 def test_batches_hold_so_many_pixels_and_crops(monkeypatch: pytest.MonkeyPatch) -> None:

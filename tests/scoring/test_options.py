@@ -26,7 +26,7 @@ from percept_cli.scoring.options import Options
         ({"resize": "0"}, "unknown resize '0'"),
         ({"resize": "12x"}, "unknown resize '12x'"),
         ({"background": "whit"}, "unknown background 'whit'"),
-        ({"precision": "fp16"}, "unknown precision 'fp16': choose one of fp32, bf16"),
+        ({"precision": "fp16"}, "unknown precision 'fp16': choose one of fp32, tf32, bf16"),
         ({"device": "GPU 1"}, "unknown device 'GPU 1'"),
         ({"max_pixels": 0}, "--max-pixels 0"),
     ],

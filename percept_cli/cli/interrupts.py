@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer, main_thread
+from typing import Any
 
 from percept_cli.cli.exits import INTERRUPTED, TERMINATED
+
+AGAIN = 0.05
+"""Seconds until an interrupt comes again that was lost."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -32,6 +38,7 @@ def listen() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Some shells ignore it.
         signal.signal(signal.SIGINT, _interrupt)
+    sys.unraisablehook = _not_raised
 
 
 def interrupted_code() -> int:
@@ -44,6 +51,22 @@ def _interrupt(number: int, _: object) -> None:
         _Held.came.append(number)
     else:
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _not_raised(what: Any) -> None:
+    """Let an interrupt come again that was raised where nothing can be: in a callback, say."""
+    if isinstance(what.exc_value, KeyboardInterrupt):
+        lost = signal.SIGTERM if isinstance(what.exc_value, Terminated) else signal.SIGINT
+        Timer(AGAIN, _send, [lost]).start()
+    else:
+        sys.__unraisablehook__(what)
+
+
+def _send(number: signal.Signals) -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 @contextmanager

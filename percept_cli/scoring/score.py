@@ -7,9 +7,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from heapq import nlargest
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -264,6 +266,10 @@ class Scorer:
 
     def _meters_of(self, options: Options) -> Meters:
         if id(options) not in self._meters:
+            # What an interrupt raises, in the main thread, ends the process in the midst of torch's
+            # import. Without more threads it is imported in this one.
+            with suppress(RuntimeError), ThreadPoolExecutor(1) as thread:
+                thread.submit(import_module, "percept_cli.scoring.meters").result()
             from percept_cli.scoring.meters import Meters
 
             meters = Meters(options, one_reference=self._one_reference, workers=self._workers)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, Run, clean_environment
+from conftest import REFERENCES, SAMPLES, Run, clean_environment
 
 from percept_cli.cli import app, main
 from percept_cli.cli.interrupts import Terminated
@@ -241,6 +241,52 @@ from percept_cli.cli import main, merge
 signal.signal(signal.SIGINT, signal.default_int_handler)
 merge.read_saved = lambda file: os.kill(os.getpid(), signal.{number})
 sys.argv = ["percept", "merge", "r.json"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_in_a_callback_where_nothing_is_raised_comes_again(number: str, code: int) -> None:
+    script = f"""
+import os, signal, sys, time, weakref
+from percept_cli.cli import main, merge
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Gone: pass
+def read(file):
+    gone = Gone()
+    def end(_):
+        os.kill(os.getpid(), signal.{number})
+        time.sleep(0.1)
+    reference = weakref.ref(gone, end)
+    del gone
+    time.sleep(60)
+merge.read_saved = read
+sys.argv = ["percept", "merge", "r.json"]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == code and not done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_while_torch_is_imported_does_not_break_it_off(number: str, code: int) -> None:
+    """What is raised in the midst of it torch's C++ takes for a reason to end the process."""
+    script = f"""
+import os, signal, sys, threading, time
+from percept_cli.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            assert threading.current_thread() is not threading.main_thread()
+            os.kill(os.getpid(), signal.{number})
+            time.sleep(0.5)
+sys.meta_path.insert(0, Finder())
+sys.argv = ["percept", "compare", {str(REFERENCES[0])!r}, {str(REFERENCES[1])!r}]
 main()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -129,9 +129,12 @@ class Capacity:
 
 def free_bytes(device: torch.device) -> int:
     """Memory of the device that nothing uses; 0 where it does not tell."""
-    if device.type == "cuda":
-        free: int = torch.cuda.mem_get_info(device)[0]
+    own: Any = getattr(torch, device.type, None)
+    if hasattr(own, "mem_get_info"):
+        free: int = own.mem_get_info(device)[0]
         return free
+    if device.type not in ("cpu", "mps"):  # Those have the machine's own.
+        return 0
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Not on Windows, not on macOS.

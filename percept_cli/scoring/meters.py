@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from queue import SimpleQueue
 from threading import Event
 from typing import Protocol, TypeVar
@@ -38,6 +39,12 @@ class _OfDevices:
         return self._threads.submit(work)
 
 
+@lru_cache
+def _crew_of(devices: int) -> _OfDevices:
+    """The process's threads for so many devices, whatever is measured on them."""
+    return _OfDevices(devices)
+
+
 class Meters:
     """The meters of all devices that the options name, each of which measures one group at a time.
 
@@ -52,7 +59,7 @@ class Meters:
         for meter in all_:
             self._free.put(meter)
         own = self._first.workers if len(devices) == 1 else None
-        self.workers: Crew = own or _OfDevices(len(devices))
+        self.workers: Crew = own or _crew_of(len(devices))
         self.weights, self.scale = self._first.weights, self._first.scale
         self.together = self._first.together
         self.device = devices[0].type if len(devices) > 1 else str(devices[0])

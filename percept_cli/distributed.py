@@ -168,6 +168,9 @@ def score_on_ray(
         raise PerceptError(
             f"{shown(output)} is there, and workers write into a new folder: name another"
         )
+    on_gpu = options.device.startswith("cuda")
+    if options.precision == "tf32" and not on_gpu:
+        raise PerceptError("--precision tf32: give --device cuda, so that workers have GPUs")
     _start(workers, address, quiet=quiet)
     try:
         dataset, extra, folder = _dataset(pairs)
@@ -180,7 +183,6 @@ def score_on_ray(
     plan = Plan(
         options, cache, cache_size, schema, str(folder), os.getcwd(), form == "jsonl", described
     )
-    on_gpu = options.device.startswith("cuda")
     scored = dataset.map_batches(
         Worker,
         fn_constructor_args=(plan,),
@@ -287,9 +289,10 @@ def _where(output: Path | Remote) -> dict[str, Any]:
 
 def _by_network(options: Options, *, on_gpu: bool) -> Settings:
     """The settings with what is known once the network is there; workers load the same."""
-    scorer = Scorer(replace(options, device="cpu"))
+    scorer = Scorer(replace(options, device="cpu", precision="fp32"))
     scorer.load_network()
-    return replace(scorer.settings(), device="cuda" if on_gpu else "cpu")
+    device = "cuda" if on_gpu else "cpu"
+    return replace(scorer.settings(), device=device, precision=options.precision)
 
 
 def _summed(where: Mapping[str, Any], form: str, by: str | None) -> Summary:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Timer, main_thread
 from typing import Any
 
@@ -38,7 +39,7 @@ def listen() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Some shells ignore it.
         signal.signal(signal.SIGINT, _interrupt)
-    sys.unraisablehook = _not_raised
+    sys.unraisablehook = partial(_not_raised, sys.unraisablehook)
 
 
 def interrupted_code() -> int:
@@ -53,13 +54,16 @@ def _interrupt(number: int, _: object) -> None:
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
-def _not_raised(what: Any) -> None:
+def _not_raised(otherwise: Callable[[Any], object], what: Any) -> None:
     """Let an interrupt come again that was raised where nothing can be: in a callback, say."""
-    if isinstance(what.exc_value, KeyboardInterrupt):
-        lost = signal.SIGTERM if isinstance(what.exc_value, Terminated) else signal.SIGINT
-        Timer(AGAIN, _send, [lost]).start()
-    else:
-        sys.__unraisablehook__(what)
+    if not isinstance(what.exc_value, KeyboardInterrupt):
+        otherwise(what)
+        return
+    number = signal.SIGTERM if isinstance(what.exc_value, Terminated) else signal.SIGINT
+    again = Timer(AGAIN, _send, [number])
+    again.daemon = True
+    with suppress(RuntimeError):  # At the very end there are no more threads.
+        again.start()
 
 
 def _send(number: signal.Signals) -> None:

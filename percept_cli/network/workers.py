@@ -182,10 +182,15 @@ class Workers:
                 self._idle -= 1
 
 
+def heed(stop: threading.Event) -> None:
+    """Let what this thread computes from now on end early once `stop` is set."""
+    _here.stop = stop
+
+
 def share(parts: Sequence[Part]) -> None:
     """Do all parts: in a worker with the help of others, elsewhere one after the other.
 
-    Raises StoppedError in a worker whose work nobody waits for.
+    Raises StoppedError where nobody waits for the work any more.
     """
     if _here.stop and _here.stop.is_set():
         raise StoppedError

@@ -178,7 +178,7 @@ class Statistics:
         """Sums over all positions: statistics do not know where they are."""
         return self._distance.sums(part.of(f), part.of(d), self._scale)
 
-    def count(self, found: Tensor, part: Part) -> None:  # noqa: ARG002
+    def count(self, found: Tensor, _: Part) -> None:
         """Add them to those of other parts."""
         sums = found.double()
         self._sums = sums if self._sums is None else self._sums + sums
@@ -209,22 +209,26 @@ def sums_for(
 
 
 class Tally:
-    """Counts what is found: at once, or `later` all of it in one transfer.
+    """Counts what is found, once it is so many elements or the pair is done, in one transfer.
 
-    So no crop waits for an accelerator until the pair is done.
+    So few crops wait for an accelerator. With 0 elements all is counted at once.
     """
 
-    def __init__(self, *, later: bool) -> None:
-        self._later = later
+    def __init__(self, elements: int) -> None:
+        self._most = elements
         self._waiting: list[tuple[Sums, Tensor, Part]] = []
+        self._elements = 0
 
     def add(self, sums: Sums, f: Tensor, d: Tensor, part: Part) -> None:
         """Count this part of features and changes, 1×C×H×W, in those sums."""
         found = sums.found(f, d, part)
-        if self._later:
-            self._waiting.append((sums, found, part))
-        else:
+        if not self._most:
             sums.count(found.cpu(), part)
+            return
+        self._waiting.append((sums, found, part))
+        self._elements += found.numel()
+        if self._elements >= self._most:
+            self.finish()
 
     def finish(self) -> None:
         """Count what is waiting, in its order."""
@@ -234,4 +238,4 @@ class Tally:
         sizes = [found.numel() for _, found, _ in self._waiting]
         for (sums, found, part), own in zip(self._waiting, split(values, sizes), strict=True):
             sums.count(own.view(found.shape), part)
-        self._waiting.clear()
+        self._waiting, self._elements = [], 0

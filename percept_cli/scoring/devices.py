@@ -16,6 +16,7 @@ from percept_cli.errors import OutOfMemory, PerceptError
 SMALLEST_TILE = 64
 
 MOST_PIXELS = 1 << 24
+"""Pixels an accelerator works on at the most: in tiles of 4096 margins cost next to nothing."""
 
 PIXEL_BYTES = 1 << 13
 """Memory of an accelerator there is to be for each pixel that it works on: twice what the features
@@ -40,6 +41,12 @@ def devices_named(name: str) -> list[torch.device]:
     if device.index is None and count > 1:
         return [torch.device(device.type, index) for index in range(count)]
     return [device]
+
+
+def has_tf32(device: torch.device) -> bool:
+    """Whether the device multiplies in TF32 where it is asked to."""
+    nvidia = device.type == "cuda" and torch.version.hip is None
+    return nvidia and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 class _Flags:
@@ -124,16 +131,17 @@ class Capacity:
                 f"out of memory even for {2 * side}x{2 * side} pixels at a time: free some, or "
                 f"choose shallower layers{'' if self.strips else ', or --device cpu'}"
             )
-        return replace(self, width=side, height=side)
+        return replace(self, width=side, height=side, together=min(self.together, side**2))
 
 
 def free_bytes(device: torch.device) -> int:
     """Memory of the device that nothing uses; 0 where it does not tell."""
     own: Any = getattr(torch, device.type, None)
     if hasattr(own, "mem_get_info"):
-        free: int = own.mem_get_info(device)[0]
-        return free
-    if device.type not in ("cpu", "mps"):  # Those have the machine's own.
+        # What torch keeps for tensors to come is free as well.
+        kept: int = own.memory_reserved(device) - own.memory_allocated(device)
+        return kept + int(own.mem_get_info(device)[0])
+    if device.type != "cpu":
         return 0
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -148,7 +156,9 @@ def capacity_of(device: torch.device, free: int = 0) -> Capacity:
     """
     if device.type == "cpu":
         return Capacity(width=1920, height=8192, together=0, strips=True)
-    pixels = min(max(free // PIXEL_BYTES, SMALLEST_TILE**2), MOST_PIXELS) if free else 1 << 20
+    if not free:
+        return Capacity(width=1024, height=1024, together=1 << 22, strips=False)
+    pixels = min(max(free // PIXEL_BYTES, SMALLEST_TILE**2), MOST_PIXELS)
     power = pixels.bit_length() - 1
     side = 1 << power // 2
     return Capacity(width=side, height=side, together=1 << power, strips=False)

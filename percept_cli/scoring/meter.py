@@ -30,6 +30,7 @@ from percept_cli.scoring.devices import (
     devices_named,
     exact_arithmetic,
     free_bytes,
+    has_tf32,
 )
 from percept_cli.scoring.floor import subtract_floor
 from percept_cli.scoring.options import Options
@@ -112,7 +113,7 @@ class _Pair(NamedTuple):
 _Job = tuple[_Pair, Crop]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def frozen_network(weights: str, deepest: str, device: torch.device, precision: str) -> VGG19:
     """The one network of this kind in the process."""
     network = VGG19(load(weights), deepest).to(device, DTYPES[precision])
@@ -142,8 +143,10 @@ class Meter:
         self._one_reference = one_reference and not options.tolerance
         self.options = options
         self.device = device or devices_named(options.device)[0]
-        if options.precision == "tf32" and self.device.type != "cuda":
-            raise PerceptError(f"--precision tf32: {self.device} has none, only NVIDIA's GPUs do")
+        if options.precision == "tf32" and not has_tf32(self.device):
+            raise PerceptError(
+                f"--precision tf32: {self.device} has none, NVIDIA's GPUs since Ampere do: use fp32"
+            )
         self.weights = load(options.weights)
         self.distance = distance_named(options.distance)
         try:
@@ -220,6 +223,8 @@ class Meter:
         if not self._one_reference and _comes_first(candidate, reference, changed, side):
             # Whichever is named first, the same one is the base: swapping them changes nothing.
             reference, candidate = candidate, reference
+        elif self._remembered and np.array_equal(self._remembered[0], reference):
+            reference = self._remembered[0]  # Whoever has the same one goes together.
         others = [candidate]
         if self.options.tolerance:
             others.append(put_back(reference, candidate, self.options.tolerance))
@@ -227,8 +232,7 @@ class Meter:
             # What is put back and then equal does not differ.
             changed = changed | still if still.any() else still
         ways = tuple(self._nothing_found(other) for other in others)
-        # The CPU has nothing to wait for, and its memory for what waits is needed.
-        return _Pair(reference, ways, changed, Tally(later=not self._capacity.strips))
+        return _Pair(reference, ways, changed, Tally(self._capacity.together))
 
     def _nothing_found(self, other: Pixels) -> _Found:
         size, layer = (other.shape[1], other.shape[0]), self.options.cell_layer
@@ -297,13 +301,15 @@ class Meter:
 
         Of the one reference they are the same part.
         """
+        known: dict[object, list[_Job]] = {}
         alike: dict[object, list[_Job]] = {}
         for pair, crop in jobs:
-            kind: object = crop.seen.width, crop.seen.height, pair.base.dtype
             if self._is_remembered(pair, crop):
-                kind = id(pair.base), crop.seen
-            alike.setdefault(kind, []).append((pair, crop))
-        for group in alike.values():
+                known.setdefault((id(pair.base), crop.seen), []).append((pair, crop))
+            else:
+                kind = crop.seen.width, crop.seen.height, pair.base.dtype
+                alike.setdefault(kind, []).append((pair, crop))
+        for group in (*known.values(), *alike.values()):
             fitting = self._capacity.together // group[0][1].seen.pixels
             largest = min(max(fitting, 1), MOST_TOGETHER)
             for start in range(0, len(group), largest):

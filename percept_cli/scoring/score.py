@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from heapq import nlargest
@@ -202,7 +202,9 @@ class Scorer:
         if first.views:
             meters = self._meters_of(first.options)
             workers = meters.workers
-            while decoding and pixels < meters.together and decoding[0][1].done():
+            ready = 1 + sum(future.done() for _, future in decoding)
+            most = -(-ready // workers.count) if workers else ready
+            while len(group) < most and pixels < meters.together and decoding[0][1].done():
                 begun = decoding[0][1].result()
                 if begun.options is not first.options or begun.frames:
                     break
@@ -211,7 +213,7 @@ class Scorer:
         held.extend(begun.held for _, begun in group)
         pairs = [pair for pair, _ in group]
         work = partial(self._finish, [begun for _, begun in group], first.options)
-        measuring.add(pairs, work, workers, max(begun.held for _, begun in group))
+        measuring.add(pairs, work, workers, sum(begun.held for _, begun in group))
         if self._one_reference and first.views and not self._reference_computed:
             measuring.wait()  # All that follow use what this one has found of the reference.
             self._reference_computed = True
@@ -266,10 +268,8 @@ class Scorer:
 
     def _meters_of(self, options: Options) -> Meters:
         if id(options) not in self._meters:
-            # What an interrupt raises, in the main thread, ends the process in the midst of torch's
-            # import. Without more threads it is imported in this one.
-            with suppress(RuntimeError), ThreadPoolExecutor(1) as thread:
-                thread.submit(import_module, "percept_cli.scoring.meters").result()
+            if "torch" not in sys.modules:
+                _import_torch()
             from percept_cli.scoring.meters import Meters
 
             meters = Meters(options, one_reference=self._one_reference, workers=self._workers)
@@ -478,6 +478,16 @@ class Scorer:
             )
         result = replace(result, jnd=jnd_of(measured.total, result.peak, begun.options))
         return replace(scored, result=result)
+
+
+def _import_torch() -> None:
+    """Import it in another thread: an interrupt in the midst of it would end the process."""
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            imported = thread.submit(import_module, "torch")
+        except RuntimeError:  # The system has no more threads.
+            return
+        imported.result()
 
 
 def _with_picture(scored: Scored, contents: Contents) -> Scored:

@@ -25,6 +25,7 @@ from percept_cli.results import (
     Shard,
     Thresholds,
 )
+from percept_cli.scoring.options import PRECISIONS
 from percept_cli.summary import Summary
 
 LAYERS = ("conv1_1", "pool2")
@@ -95,6 +96,8 @@ def schema() -> Any:
 
 def test_json_is_valid_under_the_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
+    precisions = schema()["$defs"]["settings"]["properties"]["precision"]["enum"]
+    assert tuple(precisions) == PRECISIONS
     jsonschema.validate(json.loads(written("json")), schema())
     for line in written("jsonl").splitlines():
         jsonschema.validate(json.loads(line), schema())

@@ -45,7 +45,7 @@ def test_tiles_of_an_accelerator_follow_its_free_memory() -> None:
     gpu, gib = torch.device("cuda"), 1 << 30
     assert capacity_of(torch.device("cpu"), 64 * gib) == capacity_of(torch.device("cpu"))
     unknown, *known = (capacity_of(gpu, free) for free in (0, gib, 8 * gib, 80 * gib, 1 << 50))
-    assert (unknown.width, unknown.height, unknown.together) == (1024, 1024, 1 << 20)
+    assert (unknown.width, unknown.height, unknown.together) == (1024, 1024, 1 << 22)
     assert [each.width for each in known] == [256, 1024, 2048, 4096]
     for free, each in zip((gib, 8 * gib, 80 * gib), known, strict=False):
         assert each.width * each.height <= each.together <= free // PIXEL_BYTES
@@ -62,12 +62,14 @@ def test_threads_that_want_the_same_flags_share_them_and_others_wait() -> None:
 
     with exact_arithmetic(gpu, "tf32"):
         assert conv.fp32_precision == "tf32"
-        same, waiting = (Thread(target=other, args=(name,)) for name in ("tf32", "fp32"))
+        same, waiting = (
+            Thread(target=other, args=(name,), daemon=True) for name in ("tf32", "fp32")
+        )
         same.start(), waiting.start()
-        same.join()
+        same.join(10)
         waiting.join(0.2)
         assert waiting.is_alive() and seen == [("tf32", "tf32")]
-    waiting.join()
+    waiting.join(10)
     assert seen[1:] == [("fp32", "ieee")] and conv.fp32_precision == before
 
 

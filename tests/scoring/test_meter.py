@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -296,11 +297,15 @@ def test_what_is_counted_at_the_end_of_a_pair_comes_in_one_transfer(
     expected = measure(REFERENCE, CANDIDATE, distance=distance)
     transfers, join = [], cells.cat
     monkeypatch.setattr(cells, "cat", lambda parts: transfers.append(len(parts)) or join(parts))
-    monkeypatch.setattr(meter, "Tally", lambda later: cells.Tally(later=not later))
-    late = Meter(Options(distance=distance))
+    late, tally = Meter(Options(distance=distance)), cells.Tally
     late._capacity = replace(late._capacity, width=64, height=64)
+    monkeypatch.setattr(meter, "Tally", lambda _: tally(10**9))
     several = late.measure([(REFERENCE, CANDIDATE)] * 2)
     assert len(transfers) == 2 and min(transfers) > 4
+    # What waits is bounded.
+    monkeypatch.setattr(meter, "Tally", lambda _: tally(1))
+    bounded = late.measure([(REFERENCE, CANDIDATE)])
+    assert set(transfers[2:]) == {1} and bounded[0].layers == several[0].layers
     late._capacity = late._largest
     (measured,) = late.measure([(REFERENCE, CANDIDATE)])
     assert (measured.layers, measured.total) == (expected.layers, expected.total)
@@ -329,10 +334,12 @@ def test_two_devices_share_the_pairs_and_give_what_one_does(
     options = Options(layers=("conv1_1", "conv2_1"))
     expected = [scored.result for _, scored in Scorer(options).score(pairs)]
     monkeypatch.setattr(meters, "devices_named", lambda _: [torch.device("cpu")] * 2)
-    measured, used = Meter.measure, set()
+    measured, used, both = Meter.measure, set[int](), Barrier(2)
 
     def noted(self: Meter, *arguments: Any) -> list[Measurement]:
-        used.add(id(self))
+        if id(self) not in used:
+            used.add(id(self))
+            both.wait(60)  # At the same time, or never.
         return measured(self, *arguments)
 
     monkeypatch.setattr(Meter, "measure", noted)
@@ -341,7 +348,7 @@ def test_two_devices_share_the_pairs_and_give_what_one_does(
 
 
 def test_tf32_is_only_where_there_is_any() -> None:
-    with pytest.raises(PerceptError, match="--precision tf32: cpu has none, only NVIDIA's GPUs do"):
+    with pytest.raises(PerceptError, match="--precision tf32: cpu has none, NVIDIA's GPUs since"):
         Meter(Options(precision="tf32"))
 
 

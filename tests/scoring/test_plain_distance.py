@@ -67,7 +67,7 @@ def test_the_engine_gives_what_the_plain_formulas_give(
     capacity = Capacity(
         side, side, together=int(rng.choice([0, 40_000])), strips=bool(rng.integers(2))
     )
-    monkeypatch.setattr(meter, "capacity_of", lambda _: capacity)
+    monkeypatch.setattr(meter, "capacity_of", lambda *_: capacity)
     monkeypatch.setattr(os, "cpu_count", lambda: int(rng.integers(1, 5)))
     pairs = [drawn(rng, tmp_path, f"pair{number}") for number in range(3)]
     scored = Scorer(options).score([pair for pair, *_ in pairs], ahead=int(rng.integers(3)))

@@ -1,18 +1,14 @@
 """What `--precision` changes: the sample pairs' totals and peaks in tf32 and bf16 against float32.
 
-    python benchmarks/precision.py [tf32|bf16]
-
-bf16 is computed as the command does. TF32 is of NVIDIA's GPUs, so on others it is imitated: what
-convolutions and Gram matrices multiply is rounded to 10 bits behind the point, to the nearest, and
-added up in float32.
+bf16 is computed as the command does. TF32 is of NVIDIA's GPUs, so here it is imitated: what
+convolutions and Gram matrices multiply is rounded to 10 bits behind the point, to the nearest as
+GPUs are taken to do, and added up in float32.
 """
 
 from __future__ import annotations
 
 import statistics
-import sys
 from collections.abc import Callable
-from functools import partial
 from unittest.mock import patch
 
 import torch
@@ -71,11 +67,11 @@ def in_tf32(distance: str) -> list[Result]:
 
 
 def main() -> None:
-    rows, ways = [], {"tf32": in_tf32, "bf16": partial(results, "bf16")}
+    rows = []
     for distance in DISTANCES:
         exact = results("fp32", distance)
-        for precision in sys.argv[1:] or ways:
-            pairs = list(zip(ways[precision](distance), exact, strict=True))
+        for precision, near in (("tf32", in_tf32(distance)), ("bf16", results("bf16", distance))):
+            pairs = list(zip(near, exact, strict=True))
             for figure in ("total", "peak"):
                 values = [(getattr(a, figure), getattr(b, figure)) for a, b in pairs]
                 errors = [a / b - 1 for a, b in values if b]

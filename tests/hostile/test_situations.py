@@ -289,5 +289,7 @@ sys.meta_path.insert(0, Finder())
 sys.argv = ["percept", "compare", {str(REFERENCES[0])!r}, {str(REFERENCES[1])!r}]
 main()
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100
+    )
     assert done.returncode == code and "Traceback" not in done.stderr, done.stderr

@@ -73,8 +73,13 @@ class Meters:
         alone = first.workers if len(self._devices) == 1 else None
         self._crew = None if alone else _crew_of(self._devices)
         self.workers: Crew | None = alone or self._crew
-        self.weights, self.scale, self.together = first.weights, first.scale, first.together
+        self.weights, self.scale = first.weights, first.scale
         self.device = str(first.device) if len(self._devices) == 1 else first.device.type
+
+    @property
+    def together(self) -> int:
+        """How many pixels are worth measuring together, in whatever pairs; 0 for one by one."""
+        return self._meters[0].together
 
     def measure(
         self, pairs: Sequence[tuple[Pixels, Pixels]], changed: Sequence[Blocks]

@@ -27,7 +27,7 @@ import sys
 from blazediff import compare
 for number in range(int(sys.argv[1])):
     found = compare(f"baseline/{number:03}.png", f"encoded/{number:03}.png")
-    assert found.match, found
+    assert found.match_result, found
 """
 CHANGED = 5
 

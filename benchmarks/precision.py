@@ -18,11 +18,11 @@ from torch import Tensor
 from percept_cli.inputs.pairs import pairs_of
 from percept_cli.network import differences, distances
 from percept_cli.network.convolution import convolve
+from percept_cli.network.distances import DISTANCES, gram, gram_change
 from percept_cli.results import Result
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.score import Scorer
 
-DISTANCES = ("l2", "l1", "mse", "unit", "gram")
 CUT = 13
 """Bits of float32's mantissa that TF32 has not."""
 
@@ -61,7 +61,8 @@ def in_tf32(distance: str) -> list[Result]:
 
     with (
         patch.object(differences, "convolve", rounding(direct, 2)),
-        patch.object(distances, "gram_change", rounding(distances.gram_change, 2)),
+        patch.object(distances, "gram", rounding(gram, 1)),
+        patch.object(distances, "gram_change", rounding(gram_change, 2)),
     ):
         return results("fp32", distance)
 

@@ -51,7 +51,7 @@ BATCH = 32
 
 SUMMARY = "_summary.json"
 
-COUNTED = ["status", "total", "peak", "reference", "candidate"]
+COUNTED = ["status", "total", "peak", "jnd", "reference", "candidate"]
 """What is summed up of each record."""
 
 
@@ -311,7 +311,9 @@ def _summed(where: Mapping[str, Any], form: str, by: str | None) -> Summary:
     )
     summary = Summary(by)
     for row in counted.iter_rows():
-        summary.count(row["status"], row["total"], row["peak"], row["name"], row["group"])
+        summary.count(
+            row["status"], row["total"], row["peak"], row["jnd"], row["name"], row["group"]
+        )
     summary.complete = True
     return summary
 
@@ -326,6 +328,9 @@ def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
     def number(text: Any) -> float | None:
         return None if text in (None, "") else float(text)
 
+    def jnd(found: Any) -> float | None:
+        return number(found["value"] if isinstance(found, Mapping) else found)
+
     by = columns[len(COUNTED) :]
     groups = [group_of(row[by[0]]) if by and by[0] in row else None for row in rows]
     return pyarrow.table(
@@ -333,6 +338,7 @@ def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
             "status": [row["status"] for row in rows],
             "total": pyarrow.array([number(row["total"]) for row in rows], pyarrow.float64()),
             "peak": pyarrow.array([number(row["peak"]) for row in rows], pyarrow.float64()),
+            "jnd": pyarrow.array([jnd(row["jnd"]) for row in rows], pyarrow.float64()),
             "name": [row["candidate"] or row["reference"] or "?" for row in rows],
             "group": pyarrow.array(groups, pyarrow.string()),
         }

@@ -65,12 +65,14 @@ class FrameResult:
     regions: tuple[Region, ...]
     overlay: str | None = None
     """File of its map alone; made with a report."""
+    jnd: Jnd | None = None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> FrameResult:
         """The record that JSON has."""
         kept = _kept(cls, document)
         kept["regions"] = tuple(Region(**region) for region in kept["regions"])
+        kept["jnd"] = Jnd(**kept["jnd"]) if kept.get("jnd") else None
         return cls(**kept)
 
     def document(self) -> dict[str, Any]:
@@ -78,6 +80,7 @@ class FrameResult:
         return {
             **vars(self),
             "peak_at": list(self.peak_at) if self.peak_at else None,
+            "jnd": vars(self.jnd) if self.jnd else None,
             "regions": [vars(region) for region in self.regions],
         }
 

@@ -41,6 +41,8 @@ class Summary:
         self.mean_total: float | None = None
         self.max_total: float | None = None
         self.max_peak: float | None = None
+        self.max_jnd: float | None = None
+        """In just noticeable differences; None where that was not measured."""
         self.complete = False
         self.left_out: tuple[str, ...] = ()
         """Files of the folders that were not compared because they are no images."""
@@ -68,13 +70,15 @@ class Summary:
         group = None
         if self.by is not None and self.by in result.extra:
             group = group_of(result.extra[self.by])
-        self.count(result.status, result.total, result.peak, result.name, group)
+        jnd = result.jnd.value if result.jnd else None
+        self.count(result.status, result.total, result.peak, jnd, result.name, group)
 
     def count(
         self,
         status: Status,
         total: float | None,
         peak: float | None,
+        jnd: float | None,
         name: str,
         group: str | None = None,
     ) -> None:
@@ -94,8 +98,10 @@ class Summary:
                     heapq.heappushpop(self._worst, place)
         if peak is not None:
             self.max_peak = max(self.max_peak or 0.0, peak)
+        if jnd is not None:
+            self.max_jnd = max(self.max_jnd or 0.0, jnd)
         if group is not None and not self.too_many_groups:
-            self._groups.setdefault(group, Summary()).count(status, total, peak, name)
+            self._groups.setdefault(group, Summary()).count(status, total, peak, jnd, name)
             if len(self._groups) > MOST_GROUPS:
                 self.too_many_groups = True
                 self._groups = {}
@@ -156,6 +162,7 @@ class Summary:
             "mean_total": self.mean_total,
             "max_total": self.max_total,
             "max_peak": self.max_peak,
+            "max_jnd": self.max_jnd,
             "percentiles": self.percentiles,
             "histogram": dict(zip(("edges", "counts"), histogram, strict=True))
             if histogram
@@ -176,4 +183,5 @@ class Summary:
             "median_total": (self.percentiles or {}).get("50"),
             "max_total": self.max_total,
             "max_peak": self.max_peak,
+            "max_jnd": self.max_jnd,
         }

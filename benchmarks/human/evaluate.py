@@ -23,17 +23,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from measuring import machine, table  # noqa: E402
 from metrics import METRICS  # noqa: E402
 from noticeable import noticed, proportional  # noqa: E402
-from ratings import (  # noqa: E402
-    Rated,
-    Values,
-    interval,
-    kendall,
-    pearson,
-    predicted_choices,
-    rated_sets,
-    spearman,
-    within_references,
-)
+from ratings import MEASURES, Rated, Values, rated_sets, spearman, with_interval  # noqa: E402
 from scores import (  # noqa: E402
     COMPARED,
     PEAK,
@@ -69,25 +59,11 @@ def words(recipe: Recipe) -> str:
 
 def agreement(rated: Rated, compared: Mapping[str, Values]) -> str:
     """A row per metric: how it agrees with the ratings of one set."""
-    rows = []
-    for name, values in compared.items():
-
-        def ranked(places: np.ndarray, values: Values = values) -> float:
-            return spearman(values[places], rated.difference[places])
-
-        low, high = interval(ranked, rated)
-        rows.append(
-            (
-                name,
-                f"{spearman(values, rated.difference):.3f} ({low:.2f}–{high:.2f})",
-                f"{within_references(values, rated):.3f}",
-                f"{kendall(values, rated.difference):.3f}",
-                f"{pearson(values, rated.difference):.3f}",
-                f"{predicted_choices(values, rated):.1%}",
-            )
-        )
-    header = ("metric", "Spearman (95 %)", "within references", "Kendall", "Pearson", "choices")
-    return table(header, rows)
+    rows = [
+        (name, *(with_interval(measure, values, rated) for measure in MEASURES.values()))
+        for name, values in compared.items()
+    ]
+    return table(("metric", *MEASURES), rows)
 
 
 def by_kind(rated: Rated, compared: Mapping[str, Values]) -> str:

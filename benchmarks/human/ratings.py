@@ -85,29 +85,58 @@ def pearson(scores: Values, difference: Values) -> float:
     return float(np.corrcoef(logistic(found.x), difference)[0, 1])
 
 
-def predicted_choices(scores: Values, rated: Rated) -> float:
-    """How often, of two candidates of one reference rated apart, the score says which is worse."""
-    right, count = 0.0, 0
-    for places in rated.per_reference():
-        seen, found = (x[places][:, None] - x[places] for x in (rated.difference, scores))
-        apart = seen > 0
-        right += float((found[apart] > 0).sum() + 0.5 * (found[apart] == 0).sum())
-        count += int(apart.sum())
-    return right / count
+def choices(scores: Values, difference: Values) -> float:
+    """How often, of two candidates rated apart, the score says which is worse; NaN without any."""
+    seen, found = (x[:, None] - x for x in (difference, scores))
+    apart = seen > 0
+    right = (found[apart] > 0).sum() + 0.5 * (found[apart] == 0).sum()
+    return float(right / apart.sum()) if apart.any() else float("nan")
 
 
-def within_references(scores: Values, rated: Rated) -> float:
-    """Mean over references of the rank correlation of their pairs."""
-    found = [spearman(scores[p], rated.difference[p]) for p in rated.per_reference()]
-    return float(np.nanmean(found))
+Agreement = Callable[[Values, Values], float]
+"""Scores and what people saw → how far they agree."""
+
+Measure = Callable[[Values, Values, Sequence[NDArray[np.intp]]], float]
+"""The same of the places of each reference's pairs."""
 
 
-def interval(measure: Callable[[NDArray[np.intp]], float], rated: Rated) -> tuple[float, float]:
-    """95 % bootstrap interval over references of what is measured on those places."""
+def over_all(agreement: Agreement) -> Measure:
+    """The agreement over all pairs."""
+
+    def measure(scores: Values, difference: Values, parts: Sequence[NDArray[np.intp]]) -> float:
+        places = np.concatenate(parts)
+        return agreement(scores[places], difference[places])
+
+    return measure
+
+
+def within(agreement: Agreement) -> Measure:
+    """The mean over references of the agreement over their pairs."""
+
+    def measure(scores: Values, difference: Values, parts: Sequence[NDArray[np.intp]]) -> float:
+        found = [agreement(scores[places], difference[places]) for places in parts]
+        return float(np.nanmean(found))
+
+    return measure
+
+
+MEASURES: dict[str, Measure] = {
+    "Spearman": over_all(spearman),
+    "within references": within(spearman),
+    "Kendall": over_all(kendall),
+    "Kendall within": within(kendall),
+    "Pearson": over_all(pearson),
+    "choices": within(choices),
+}
+
+
+def with_interval(measure: Measure, scores: Values, rated: Rated) -> str:
+    """What is measured, and the 95 % bootstrap interval over references."""
     parts, rng = rated.per_reference(), np.random.default_rng(0)
     found = []
     for _ in range(RESAMPLED):
-        drawn = rng.integers(len(parts), size=len(parts))
-        found.append(measure(np.concatenate([parts[one] for one in drawn])))
+        drawn = [parts[one] for one in rng.integers(len(parts), size=len(parts))]
+        found.append(measure(scores, rated.difference, drawn))
     low, high = np.nanquantile(found, (0.025, 0.975))
-    return float(low), float(high)
+    value = measure(scores, rated.difference, parts)
+    return f"{value:.3f} ({low:.2f}–{high:.2f})"

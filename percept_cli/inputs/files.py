@@ -81,8 +81,9 @@ def opened(content: bytes | BinaryIO, name: str, max_pixels: int) -> Image.Image
     except Exception as error:  # Pillow's plugins raise anything at all on broken headers.
         raise _damaged(name, error) from error
     check_pixels(image.size, name, max_pixels)
-    scans = content.count(START_OF_SCAN) if isinstance(content, bytes) else 0
-    if image.format in ("JPEG", "MPO") and scans > MOST_SCANS:
+    if not isinstance(content, bytes) or image.format not in ("JPEG", "MPO"):
+        return image
+    if content.count(START_OF_SCAN) > MOST_SCANS:
         raise PerceptError(f"{name}: over {MOST_SCANS} scans, which take too long: write it again")
     return image
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.files import background_colour, check_pixels, orientation, reason_of
+from percept_cli.inputs.png import plain_pixels
 from percept_cli.inputs.profiles import Profile, in_srgb, is_srgb, profile_of
 
 if "PILLOW_BLOCK_SIZE" not in os.environ:
@@ -141,6 +142,10 @@ def from_array(source: ArrayLike, name: str, max_pixels: int) -> Picture:
 
 def _looks(image: Image.Image) -> Picture:
     profile, notes = profile_of(image)
+    if not profile or is_srgb(profile):
+        pixels = plain_pixels(image)
+        if pixels is not None:
+            return _plain(pixels, notes)
     stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
     if re.search(r";16|\b65535\b", stored) and image.mode in ("RGB", "RGBA", "CMYK"):
         notes.append("16-bit colour read with 8 bits")
@@ -158,6 +163,15 @@ def _looks(image: Image.Image) -> Picture:
         return replace(deep, notes=(*notes, *deep.notes))
     picture = _of_8_bits(turned, profile)
     return replace(picture, notes=(*notes, *picture.notes))
+
+
+def _plain(pixels: Pixels, notes: list[str]) -> Picture:
+    """H×W×3 or H×W×4 of uint8, colours in sRGB."""
+    if pixels.shape[2] == 3:
+        return Picture(pixels, tuple(notes))
+    colours, alpha = np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]
+    opaque = alpha.min() == 255
+    return Picture(colours, tuple(notes), alpha=None if opaque else np.ascontiguousarray(alpha))
 
 
 def _deep(image: Image.Image) -> Picture:

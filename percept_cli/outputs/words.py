@@ -86,6 +86,8 @@ def summary_line(summary: Summary) -> str:
     if summary.mean_total is not None:
         line += f"; total: mean {figure(summary.mean_total)}, max {figure(summary.max_total)}"
         line += f"; peak: max {figure(summary.max_peak)}"
+    if summary.max_jnd is not None:
+        line += f"; jnd: max {summary.max_jnd:.2f}"
     line = line if summary.complete else f"{line} (interrupted)"
     return f"{line}; {left_out_words(summary.left_out)}" if summary.left_out else line
 

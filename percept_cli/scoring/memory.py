@@ -29,7 +29,7 @@ Keeps = Literal["numbers", "maps", "pictures"]
 
 PACKAGES = (
     *("percept-cli", "torch", "numpy", "pillow", "torchmetrics"),
-    *("pillow-heif", "pillow-jxl-plugin", "pillow-avif-plugin"),
+    *("pillow-heif", "pillow-jxl-plugin", "pillow-avif-plugin", "imagecodecs"),
 )
 """What decodes and computes, where it is there."""
 

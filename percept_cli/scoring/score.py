@@ -537,7 +537,7 @@ def _size(scored: Scored) -> float:
 
 def _frame_result(result: Result) -> FrameResult:
     number, total = result.frame or 1, result.total or 0.0
-    return FrameResult(number, total, result.peak, result.peak_at, result.regions)
+    return FrameResult(number, total, result.peak, result.peak_at, result.regions, jnd=result.jnd)
 
 
 def _result_of(pair: AnyPair) -> Result:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import operator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import SAMPLES, Run
+from PIL import Image
 
 import percept_cli
-from percept_cli.results import Jnd
+from percept_cli.results import Jnd, Result
 from percept_cli.scoring.jnd import PEAK_AT_ONE, SCALE, TOTAL_AT_ONE, WORDS, jnd_of
 from percept_cli.scoring.options import Options
 
@@ -123,6 +126,25 @@ def test_every_output_has_it(percept: Run, tmp_path: Path, small: tuple[Path, Pa
     )
     found = [float(row[f"jnd{end}"]) for end in ("", "_low", "_high")]
     assert [*found, row["jnd_words"], row["jnd_scale"]] == list(jnd.values())
+
+
+def test_frames_and_the_summary_have_it(percept: Run, tmp_path: Path) -> None:
+    with Image.open(PAIR[0]) as file:
+        picture = file.convert("RGB").resize((128, 128))
+    for role, changes in (("a", (1, 1, 1)), ("b", (1, 0.9, 0.8))):
+        (tmp_path / role).mkdir()
+        first, *rest = (picture.point(partial(operator.mul, by)) for by in changes)
+        first.save(tmp_path / role / "moving.tiff", save_all=True, append_images=rest)
+        rest[0].save(tmp_path / role / "still.png")
+    done = percept("compare", "a", "b", "--preset=quality", "--output=found.json")
+    found = json.loads((tmp_path / "found.json").read_text())
+    moving, still = found["pairs"]
+    second, third = moving["frames"]
+    assert second["jnd"] == still["jnd"]
+    assert third["jnd"] == moving["jnd"] and third["jnd"]["value"] > second["jnd"]["value"]
+    assert found["summary"]["max_jnd"] == third["jnd"]["value"]
+    assert f"; jnd: max {third['jnd']['value']:.2f}" in done.stderr
+    assert Result.of(moving).frames[0].jnd == Jnd(**second["jnd"])
 
 
 def test_jnd_goes_with_what_else_is_configured(

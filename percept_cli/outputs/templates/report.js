@@ -63,8 +63,7 @@ function current() {
   if (frame < 0) return pair;
   const one = pair.frames[frame];
   const { reference, candidate, overlay } = pair.pictures.frames[frame];
-  const shown = { ...pair, ...one, marks: one.regions, pictures: { reference, candidate, overlay } };
-  return one.number === pair.frame ? shown : { ...shown, jnd: null, visibility: null };
+  return { ...pair, ...one, marks: one.regions, pictures: { reference, candidate, overlay } };
 }
 
 /* The list. */

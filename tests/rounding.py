@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from percept_cli.network.convolution import INPUTS, KERNELS, OUTPUTS
+from percept_cli.network.convolution import INPUT, KERNELS, OUTPUTS
 from percept_cli.network.layers import FULLY_CONNECTED, LAYERS, ORDER
 
 
@@ -66,5 +66,6 @@ def winograd_growth() -> float:
     The root mean square of what its transformed products weigh in an outcome, over that of the 9
     plain ones.
     """
-    kernels, inputs, outputs = (x.double().square() for x in (KERNELS, INPUTS, OUTPUTS))
-    return float((outputs @ (kernels.sum(1) * inputs.sum(1)) / 9).mean().sqrt())
+    kernels, inputs, outputs = (x.double().square() for x in (KERNELS, INPUT, OUTPUTS))
+    rows = inputs.sum(1)  # Of one axis; both together weigh their products.
+    return float((outputs @ (kernels.sum(1) * torch.kron(rows, rows)) / 9).mean().sqrt())

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -41,8 +42,9 @@ METRICS: dict[str, Callable[[], Metric]] = {
 }
 
 
+@cache
 def metrics() -> dict[str, Metric]:
-    """The metrics that are installed, by name."""
+    """The metrics that are installed, by name: made once in a process."""
     found = {}
     for name, made in METRICS.items():
         with suppress(ImportError):

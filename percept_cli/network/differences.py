@@ -27,7 +27,7 @@ from percept_cli.network.layers import ORDER, POOLED, Layer
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.workers import piece, share
 
-DEEPEST_BY_WINOGRAD = "conv4_2"
+DEEPEST_BY_WINOGRAD = "relu5_2"
 """The deepest layer for which convolutions may round as Winograd's do: it adds up with depth."""
 
 STRIP_ELEMENTS = 64 * 1920 * 36

@@ -131,7 +131,7 @@ def test_a_batch_gives_what_single_images_give() -> None:
         assert apart(together[place], alone[0]) < through("conv3_1", torch.float64)
 
 
-@pytest.mark.parametrize(("deepest", "filtered"), [("conv4_2", True), ("relu4_2", False)])
+@pytest.mark.parametrize(("deepest", "filtered"), [("relu5_2", True), ("conv5_3", False)])
 def test_for_deep_layers_nothing_rounds_as_winograds_filters_do(
     deepest: str, filtered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 from conftest import Run, clean_environment
 from PIL import Image
@@ -212,3 +213,25 @@ def test_parquet_holds_what_csv_does_with_types(percept: Run, tmp_path: Path) ->
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 none")
     done = percept(*options, "--pairs=bad.parquet")
     assert done.returncode == 2 and "bad.parquet: no Parquet file" in done.stderr
+
+
+def test_what_is_summed_up_is_read_from_every_format() -> None:
+    from percept_cli.distributed import COUNTED, _counted
+
+    known = {"status": "compared", "total": 0.25, "peak": None, "reference": "a", "candidate": "b"}
+    jnd = {"value": 1.5, "low": 1.0, "high": 2.0, "words": "plain", "scale": "these eyes"}
+    lines = [json.dumps(known | {"jnd": each, "extra": {}}) for each in (jnd, None)]
+    written = {
+        "jsonl": pyarrow.table({"text": lines}),
+        "csv": pyarrow.table(
+            {name: ["" if value is None else str(value)] * 2 for name, value in known.items()}
+            | {"jnd": ["1.5", ""]}
+        ),
+        "parquet": pyarrow.table(
+            {name: [value] * 2 for name, value in known.items()} | {"jnd": [1.5, None]}
+        ),
+    }
+    for form, table in written.items():
+        found = _counted(table, COUNTED)
+        assert found["jnd"].to_pylist() == [1.5, None], form
+        assert found["total"].to_pylist() == [0.25] * 2 and found["peak"].to_pylist() == [None] * 2

@@ -142,7 +142,7 @@ def from_array(source: ArrayLike, name: str, max_pixels: int) -> Picture:
 
 def _looks(image: Image.Image) -> Picture:
     profile, notes = profile_of(image)
-    if not profile or is_srgb(profile):
+    if not profile:
         pixels = plain_pixels(image)
         if pixels is not None:
             return _plain(pixels, notes)
@@ -166,7 +166,7 @@ def _looks(image: Image.Image) -> Picture:
 
 
 def _plain(pixels: Pixels, notes: list[str]) -> Picture:
-    """H×W×3 or H×W×4 of uint8, colours in sRGB."""
+    """A picture of H×W×3 or H×W×4 in uint8."""
     if pixels.shape[2] == 3:
         return Picture(pixels, tuple(notes))
     colours, alpha = np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]

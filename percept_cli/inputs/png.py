@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from percept_cli.inputs.intact import surely_decodes
@@ -12,48 +14,60 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-TURNING = ("exif", "xmp")
-"""What names of a file's own words have that may say how it is to be turned."""
+PLAIN = (b"sRGB", b"gAMA", b"cHRM", b"pHYs", b"tIME", b"sBIT", b"bKGD")
+"""Chunks before the pixels that change none of them."""
+
+WORDS = (
+    *(b"Title", b"Author", b"Description", b"Copyright", b"Creation Time", b"Software"),
+    *(b"Disclaimer", b"Warning", b"Source", b"Comment"),
+)
+"""Keywords of the PNG specification. Of others some mean something to Pillow."""
 
 
 def plain_pixels(image: Image.Image) -> NDArray[Any] | None:
     """Pixels of an opened file, H×W×3 or H×W×4, uint8; None where it is to be left to Pillow.
 
-    That is any file that holds more than red, green, blue and opacity of 8 bits, that is to be
-    turned, or that is damaged, or may be.
+    That is any file that holds more than red, green, blue and opacity of 8 bits, and all that are
+    damaged, or may be.
     """
+    decode = _decoder()
+    if decode is None or image.format != "PNG" or image.mode not in ("RGB", "RGBA"):
+        return None
     stored = [tile[3] for tile in getattr(image, "tile", ())]
-    if image.format != "PNG" or image.mode not in ("RGB", "RGBA") or stored != [image.mode]:
-        return None
-    words = " ".join(map(str, image.info)).lower()
-    if "transparency" in words or any(word in words for word in TURNING):
-        return None
     stream = getattr(image, "fp", None)
-    if getattr(image, "is_animated", False) or not isinstance(stream, io.BytesIO):
+    if stored != [image.mode] or not isinstance(stream, io.BytesIO):
         return None
     content = stream.getvalue()
-    if not _ends_with_pixels(content) or not surely_decodes(content, "PNG"):
+    if not _is_plain(content) or not surely_decodes(content, "PNG"):
         return None
     try:
-        from imagecodecs import spng_decode
-    except ImportError:
-        return None
-    try:
-        return spng_decode(content)
+        return decode(content)
     except Exception:  # Pillow says what is wrong with it.
         return None
 
 
-def _ends_with_pixels(content: bytes) -> bool:
-    """Whether nothing follows a PNG file's pixels, of which its beginning does not tell."""
-    place, kind, pixels = 8, b"", False
-    while kind != b"IEND":
+@cache
+def _decoder() -> Callable[[bytes], NDArray[Any]] | None:
+    try:
+        from imagecodecs import spng_decode
+    except Exception:  # One that fits neither Python nor NumPy raises anything.
+        return None
+    return spng_decode
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether a PNG file holds its pixels, and besides nothing that says how they look."""
+    place, pixels = 8 + 25, False  # Behind the header.
+    while True:
         try:
             length, kind = struct.unpack_from(">I4s", content, place)
         except struct.error:
             return False
-        if pixels and kind not in (b"IDAT", b"IEND"):
+        if kind == b"IEND":
+            return pixels
+        word = content[place + 8 : place + 8 + length].partition(b"\0")[0]
+        if kind == b"IDAT":
+            pixels = True
+        elif pixels or not (kind in PLAIN or (kind == b"tEXt" and word in WORDS)):
             return False
-        pixels |= kind == b"IDAT"
         place += 12 + length
-    return True

@@ -49,6 +49,7 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
 
 KERNELS, INPUT, OUTPUTS = _transforms()
 INPUTS = INPUT.repeat(6, 1, 1)
+"""The second axis, of each place in the first."""
 
 _TRANSFORMED = WeakTensorKeyDictionary()
 

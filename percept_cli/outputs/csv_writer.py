@@ -116,7 +116,9 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "shown_on": result.background,
         "frame": result.frame,
         "frames": "; ".join(
-            f"{f.number}={f.total if f.peak is None else f.peak!r}" for f in result.frames
+            f"{f.number}={f.total if f.peak is None else f.peak!r}"
+            + (f" jnd={f.jnd.value!r}" if f.jnd else "")
+            for f in result.frames
         ),
         "notes": "; ".join(result.notes),
         "error": result.error,

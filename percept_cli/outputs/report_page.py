@@ -101,10 +101,6 @@ def _data(
             "failing": bool(result.failures) or result.status == "error",
             "approve": approval(result, settings),
             "pictures": urls,
-            "frames": [
-                frame.document() | {"visibility": jnd_words(frame.jnd) if frame.jnd else None}
-                for frame in result.frames
-            ],
             **_drawn(result),
         }
         pairs.append(document)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import struct
-import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from percept_cli.errors import PerceptError
-from percept_cli.inputs import files
+from percept_cli.inputs import files, png
 from percept_cli.inputs.images import Picture, decoded
 from percept_cli.inputs.png import plain_pixels
 
@@ -47,6 +46,9 @@ def with_chunk(content: bytes, kind: bytes, data: bytes, before: bytes) -> bytes
     return content[:place] + chunk(kind, data) + content[place:]
 
 
+SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
 def turned() -> bytes:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -59,6 +61,15 @@ def said(key: str, value: str) -> PngImagePlugin.PngInfo:
     return info
 
 
+def parts(content: bytes) -> Iterator[bytes]:
+    """The pixels of a file once more, in small chunks of which one is empty."""
+    place = content.index(b"IDAT")
+    (length,) = struct.unpack(">I", content[place - 4 : place])
+    data = content[place + 4 : place + 4 + length]
+    yield chunk(b"IDAT", b"")
+    yield from (chunk(b"IDAT", data[at : at + 1000]) for at in range(0, length, 1000))
+
+
 RGB = encoded(picture("RGB"))
 PLAIN = {
     **{f"RGB, level {n}": encoded(picture("RGB"), compress_level=n) for n in (0, 1, 6, 9)},
@@ -66,16 +77,27 @@ PLAIN = {
     "opaque RGBA": encoded(picture("RGBA", opaque=True)),
     "sRGB": with_chunk(RGB, b"sRGB", b"\0", b"IDAT"),
     "with words before": encoded(picture("RGB"), pnginfo=said("Software", "a test")),
+    "in many parts": RGB[:33] + b"".join(parts(RGB)) + RGB[-12:],
 }
 LEFT = {
     "grey": encoded(picture("L")),
     "palette": encoded(picture("RGB").quantize(16)),
     "one transparent colour": encoded(picture("RGB"), transparency=(0, 0, 0)),
-    "16 bits": encoded(Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64))),
+    "grey of 16 bits": encoded(Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64))),
+    "colours of 16 bits": (
+        RGB[:8]
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(bytes(range(13))))
+        + RGB[-12:]
+    ),
+    "a profile": encoded(picture("RGB"), icc_profile=SRGB_PROFILE),
+    "words of Pillow's": encoded(picture("RGB"), pnginfo=said("bbox", "1")),
+    "one part of an animation": with_chunk(
+        RGB, b"fcTL", struct.pack(">IIIIIHHBB", 0, 67, 40, 0, 0, 1, 10, 0, 0), b"IDAT"
+    ),
     "turned before": with_chunk(RGB, b"eXIf", turned(), b"IDAT"),
     "turned behind": with_chunk(RGB, b"eXIf", turned(), b"IEND"),
     "words behind": with_chunk(RGB, b"tEXt", b"Comment\0behind", b"IEND"),
-    "gamma": with_chunk(RGB, b"gAMA", struct.pack(">I", 100000), b"IDAT"),
     "animated": encoded(picture("RGB"), save_all=True, append_images=[picture("RGB").rotate(90)]),
 }
 
@@ -103,7 +125,7 @@ def pillow(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Picture | str]:
 
     def alone(content: bytes) -> Picture | str:
         with monkeypatch.context() as patch:
-            patch.setitem(sys.modules, "imagecodecs", None)
+            patch.setattr(png, "_decoder", lambda: None)
             assert plain_pixels(files.opened(content, "a.png", 10**6)) is None
             return looks(content)
 
@@ -122,10 +144,16 @@ def test_plain_files_have_pillows_pixels(
 @pytest.mark.parametrize("kind", LEFT)
 def test_others_are_left_to_pillow(kind: str, pillow: Callable[[bytes], Picture | str]) -> None:
     content = LEFT[kind]
-    if kind != "gamma":  # Whose colours are to be converted.
-        assert plain_pixels(files.opened(content, "a.png", 10**6)) is None
-    found = looks(content)
-    assert isinstance(found, Picture) and equal(found, pillow(content))
+    assert plain_pixels(files.opened(content, "a.png", 10**6)) is None
+    assert equal(looks(content), pillow(content))
+
+
+def test_colours_that_are_not_those_of_srgb_are_converted_as_ever(
+    pillow: Callable[[bytes], Picture | str],
+) -> None:
+    gamma = with_chunk(RGB, b"gAMA", struct.pack(">I", 100000), b"IDAT")
+    found = looks(gamma)
+    assert isinstance(found, Picture) and found.notes and equal(found, pillow(gamma))
 
 
 def test_damaged_files_are_what_pillow_makes_of_them(

@@ -65,7 +65,8 @@ RESULTS = (
            (Region(0, 8, 16, 12, 0.5), Region(40, 8, 8, 8, 0.375)), 64, 48,
            ("candidate resized from 1x1 to 64x48",), heatmap_file="maps/1.png", floor=0.0625,
            peak_parts={"conv1_1": 0.25, "colour": 0.5}, background="black", frame=7,
-           frames=(FrameResult(7, 0.25, 0.5, (4, 12), (Region(0, 8, 16, 12, 0.5),), "o.webp"),
+           frames=(FrameResult(7, 0.25, 0.5, (4, 12), (Region(0, 8, 16, 12, 0.5),), "o.webp",
+                               Jnd(1.5, 1.25, 1.75, "plain", "these eyes")),
                    FrameResult(9, 0.125, None, None, ())),
            jnd=Jnd(1.5, 1.25, 1.75, "plain", "these eyes")),
     Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), (), 8, 9),
@@ -155,6 +156,7 @@ def test_rows_say_what_the_document_says() -> None:
         )
         frames = (
             f"{f['number']}={f['total'] if f['peak'] is None else f['peak']}"
+            + (f" jnd={f['jnd']['value']}" if f["jnd"] else "")
             for f in pair["frames"]
         )
         assert row["frames"] == "; ".join(frames)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import operator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import percept_cli
 from percept_cli.results import Jnd, Result
 from percept_cli.scoring.jnd import PEAK_AT_ONE, SCALE, TOTAL_AT_ONE, WORDS, jnd_of
 from percept_cli.scoring.options import Options
+from percept_cli.summary import Summary
 
 QUALITY = Options.of("quality")
 PAIR = SAMPLES / "references/coffee.png", SAMPLES / "jpeg-2/coffee.jpg"
@@ -145,6 +147,9 @@ def test_frames_and_the_summary_have_it(percept: Run, tmp_path: Path) -> None:
     assert found["summary"]["max_jnd"] == third["jnd"]["value"]
     assert f"; jnd: max {third['jnd']['value']:.2f}" in done.stderr
     assert Result.of(moving).frames[0].jnd == Jnd(**second["jnd"])
+    results = [replace(Result.of(pair), extra={"set": "one"}) for pair in found["pairs"]]
+    (group,) = Summary.over(results, by="set").document()["groups"].values()
+    assert group["max_jnd"] == third["jnd"]["value"]
 
 
 def test_jnd_goes_with_what_else_is_configured(

@@ -321,7 +321,9 @@ function stepFrame(by) {
 function drawFrame() {
   const { frames } = pairs[chosen];
   byId("frame-tools").hidden = frames.length < 2;
-  byId("frame").textContent = frame < 0 ? "" : `Frame ${frames[frame].number}`;
+  const { number: one, jnd } = frames[frame] ?? {};
+  const visible = jnd ? `: jnd ${jnd.value.toFixed(2)}` : "";
+  byId("frame").textContent = frame < 0 ? "" : `Frame ${one}${visible}`;
   drawModes(current());
 }
 

@@ -101,6 +101,15 @@ class Jnd:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """A figure of another frame, or on another background."""
+
+    value: float
+    frame: int | None
+    background: str | None
+
+
+@dataclass(frozen=True)
 class Thresholds:
     """The largest values that pass a check; None judges nothing."""
 
@@ -159,6 +168,8 @@ class Result:
     """Of several frames the worst that differ, in their order, 20 at the most."""
     jnd: Jnd | None = None
     """How visible the difference is; None where that was not measured: in all but one preset."""
+    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
+    """What is larger in another frame, or on another background: total, peak, jnd, or a layer."""
     bands: tuple[Band, ...] = ()
     """Rows and columns that have no partner, where the images were aligned."""
     reference_sha256: str | None = None
@@ -178,6 +189,8 @@ class Result:
         kept["jnd"] = Jnd(**kept["jnd"]) if kept.get("jnd") else None
         kept["regions"] = tuple(Region(**region) for region in kept.get("regions", ()))
         kept["frames"] = tuple(FrameResult.of(frame) for frame in kept.get("frames", ()))
+        larger = kept.get("elsewhere", {})
+        kept["elsewhere"] = {name: Elsewhere(**figure) for name, figure in larger.items()}
         kept["bands"] = tuple(Band.of(band) for band in kept.get("bands", ()))
         kept["heatmap_file"] = document.get("heatmap")
         return cls(**kept)
@@ -188,6 +201,12 @@ class Result:
         if self.jnd:
             return self.jnd.value
         return self.total if self.peak is None else self.peak
+
+    def figures(self) -> dict[str, float]:
+        """What a check may judge, by name; empty where nothing was measured."""
+        jnd = self.jnd.value if self.jnd else None
+        named = {"total": self.total, "peak": self.peak, "jnd": jnd, **self.layers}
+        return {name: value for name, value in named.items() if value is not None}
 
     @property
     def name(self) -> str:
@@ -214,6 +233,7 @@ class Result:
             "background": self.background,
             "frame": self.frame,
             "frames": [frame.document() for frame in self.frames],
+            "elsewhere": {name: vars(figure) for name, figure in self.elsewhere.items()},
             "notes": list(self.notes),
             "error": self.error,
             "thresholds": self.thresholds.document() if self.thresholds else None,

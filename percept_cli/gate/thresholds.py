@@ -9,7 +9,7 @@ from typing import Any
 from percept_cli.canvas import bands_in_words, reference_size
 from percept_cli.errors import PerceptError
 from percept_cli.network.layers import known
-from percept_cli.results import Result, Thresholds
+from percept_cli.results import Elsewhere, Result, Thresholds
 from percept_cli.scoring.options import Options
 
 # Peaks of the preset `rendering`; benchmarks/rendering/README.md says on what they were chosen.
@@ -120,11 +120,19 @@ def _grown(result: Result) -> Iterator[str]:
 
 
 def _excess(result: Result, thresholds: Thresholds) -> list[str]:
-    judged = [("peak", result.peak, thresholds.peak), ("total", result.total, thresholds.total)]
-    judged += [("jnd", result.jnd.value if result.jnd else None, thresholds.jnd)]
-    judged += [(name, result.layers[name], most) for name, most in thresholds.layers.items()]
-    return [
-        f"{what} {value:.4g} > {most:g}"
-        for what, value, most in judged
-        if value is not None and most is not None and value > most
-    ]
+    limits = {"peak": thresholds.peak, "total": thresholds.total, "jnd": thresholds.jnd}
+    figures, found = result.figures(), []
+    for name, most in (limits | dict(thresholds.layers)).items():
+        value, where = figures.get(name), ""
+        if larger := result.elsewhere.get(name):
+            value, where = larger.value, f" {_place(result, larger)}"
+        if value is not None and most is not None and value > most:
+            found.append(f"{name} {value:.4g} > {most:g}{where}")
+    return found
+
+
+def _place(result: Result, larger: Elsewhere) -> str:
+    """Where a figure is that is larger than the result's own."""
+    frame = f"in frame {larger.frame}" if larger.frame != result.frame else ""
+    background = f"on {larger.background}" if larger.background != result.background else ""
+    return f"{frame} {background}".strip()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
-from percept_cli.results import VERSION, Band, Result, Settings, Thresholds
+from percept_cli.results import VERSION, Band, Elsewhere, Result, Settings, Thresholds
 from percept_cli.summary import Summary
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -83,6 +83,14 @@ def columns_of(settings: Settings, extra: Iterable[str]) -> tuple[tuple[str, ...
     return columns, tuple(name for name in extra if name not in columns)
 
 
+def _elsewhere(larger: tuple[str, Elsewhere]) -> str:
+    name, figure = larger
+    frame = f" frame {figure.frame}" if figure.frame else ""
+    return f"{name}={figure.value!r}{frame}" + (
+        f" on {figure.background}" if figure.background else ""
+    )
+
+
 def _band(band: Band) -> str:
     spans = (f"{first}-{end}" for first, end in (band.reference, band.candidate))
     return f"{band.kind} {band.axis} {' '.join(spans)}"
@@ -120,6 +128,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
             + (f" jnd={f.jnd.value!r}" if f.jnd else "")
             for f in result.frames
         ),
+        "elsewhere": "; ".join(map(_elsewhere, result.elsewhere.items())),
         "notes": "; ".join(result.notes),
         "error": result.error,
         "peak_threshold": thresholds.peak,

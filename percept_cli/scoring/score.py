@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from percept_cli.errors import OutOfMemory, PerceptError, ShapesDiffer, shown
 from percept_cli.inputs.files import read_bytes, size_of
 from percept_cli.inputs.stored import IN_FLIGHT, Place, Stored
-from percept_cli.results import SCORING_VERSION, FrameResult, Result, Settings
+from percept_cli.results import SCORING_VERSION, Elsewhere, FrameResult, Result, Settings
 from percept_cli.scoring.also import measured as measured_also
 from percept_cli.scoring.also import of_equal
 from percept_cli.scoring.jnd import jnd_of
@@ -409,7 +409,7 @@ class Scorer:
             failed = replace(begun.result, status="error", error=f"{begun.result.name}: {error}")
             return [Scored(failed, options)]
         return [
-            max((self._scored(begun, view, next(measured)) for view in begun.views), key=_size)
+            _worst([self._scored(begun, view, next(measured)) for view in begun.views])
             if begun.views
             else _unmeasured(begun)
             for begun in group
@@ -422,6 +422,7 @@ class Scorer:
     def _over_frames(self, begun: _Begun) -> Scored:
         """The worst frame's result, of frames that are decoded and measured one by one."""
         worst: Scored | None = None
+        largest: dict[str, Elsewhere] = {}
         different: list[Scored] = []
         count = differing = 0
         try:
@@ -432,6 +433,7 @@ class Scorer:
                     return scored
                 scored = replace(scored, result=replace(scored.result, frame=frame.number))
                 worst = max(worst or scored, scored, key=_size)
+                _note_larger(largest, scored.result)
                 count += 1
                 if scored.result.status != "identical":
                     differing += 1
@@ -443,10 +445,12 @@ class Scorer:
         assert worst
         frames = tuple(sorted(different, key=lambda scored: scored.result.frame or 0))
         note = f"{differing} of {count} frames differ"
+        note += f", frame {worst.result.frame} the most" if differing > 1 else ""
         result = replace(
             worst.result,
             frame=worst.result.frame if frames else None,
             frames=tuple(_frame_result(scored.result) for scored in frames),
+            elsewhere=_beyond(largest, worst.result),
             notes=(*worst.result.notes, note),
         )
         return replace(worst, result=result, frames=frames)
@@ -529,6 +533,29 @@ def _without_difference(options: Options, size: tuple[int, int]) -> dict[str, An
         **{"total": 0.0, "peak": least, "floor": least},
         **{"layers": layers, "jnd": jnd, "also": also},
     }
+
+
+def _worst(views: Sequence[Scored]) -> Scored:
+    """Of what is seen on several backgrounds the worst."""
+    worst, largest = max(views, key=_size), dict[str, Elsewhere]()
+    for scored in views:
+        _note_larger(largest, scored.result)
+    return replace(worst, result=replace(worst.result, elsewhere=_beyond(largest, worst.result)))
+
+
+def _note_larger(largest: dict[str, Elsewhere], result: Result) -> None:
+    """Keep a result's figures, and those of its other backgrounds, that are larger than known."""
+    own = {n: Elsewhere(v, result.frame, result.background) for n, v in result.figures().items()}
+    others = {n: replace(larger, frame=result.frame) for n, larger in result.elsewhere.items()}
+    for name, figure in (own | others).items():
+        if name not in largest or figure.value > largest[name].value:
+            largest[name] = figure
+
+
+def _beyond(largest: Mapping[str, Elsewhere], result: Result) -> dict[str, Elsewhere]:
+    """Those that are larger than the result's own."""
+    own = result.figures()
+    return {name: found for name, found in largest.items() if found.value > own.get(name, 0.0)}
 
 
 def _size(scored: Scored) -> float:

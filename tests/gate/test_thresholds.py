@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from conftest import SAMPLES
+from PIL import Image
 
 from percept_cli.errors import PerceptError
 from percept_cli.gate.thresholds import NAMED, judged, thresholds_of
 from percept_cli.results import Result, Thresholds
 from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scorer
 
 RENDERING = Options.of("rendering")
 COMPARED = Result("a.png", "b.png", "compared", 0.1, 0.4, (4, 4), {"conv1_1": 0.1, "conv4_1": 0.2})
@@ -69,3 +75,60 @@ def test_what_was_not_compared_is_judged_too() -> None:
     assert not judged(Result(None, "b.png", "new"), limit, allow_new=True).failures
     assert judged(Result("a", "b", "error", error="broken"), limit).status == "error"
     assert judged(Result("a", "b", "identical", 0.0, 0.0), limit).status == "identical"
+
+
+def animated(folder: Path) -> list[Path]:
+    """Three frames: in the second much changes in one place, in the third a little everywhere."""
+    with Image.open(SAMPLES / "references/coffee.png") as file:
+        frame = file.convert("RGB").resize((128, 128))
+    local = frame.copy()
+    local.paste((255, 0, 255), (40, 40, 50, 50))
+    noise = np.random.default_rng(0).integers(-30, 31, (128, 128, 3))
+    noisy = Image.fromarray(np.clip(np.asarray(frame) + noise, 0, 255).astype(np.uint8))
+    files = []
+    for name, frames in (("a", [frame] * 3), ("b", [frame, local, noisy])):
+        files.append(folder / f"{name}.tiff")
+        frames[0].save(files[-1], save_all=True, append_images=frames[1:])
+    return files
+
+
+def transparent(folder: Path) -> list[Path]:
+    """On white much changes in one place, on black a little everywhere."""
+    files = [folder / "a.png", folder / "b.png"]
+    before = Image.new("RGBA", (128, 128))
+    after = Image.new("RGBA", (128, 128), (255, 255, 255, 80))
+    after.paste((0, 0, 0, 255), (40, 40, 44, 44))
+    before.save(files[0])
+    after.save(files[1])
+    return files
+
+
+@pytest.mark.parametrize("preset", ["photo", "quality", "rendering"])
+@pytest.mark.parametrize(
+    ("made", "alone", "words"),
+    [
+        (animated, [{"frame": number} for number in (1, 2, 3)], "in frame"),
+        (transparent, [{"background": "white"}, {"background": "black"}], "on "),
+    ],
+)
+def test_every_frame_and_background_is_judged(
+    made: Callable[[Path], list[Path]],
+    alone: list[dict[str, Any]],
+    words: str,
+    preset: str,
+    tmp_path: Path,
+) -> None:
+    files = made(tmp_path)
+    whole = Scorer(Options.of(preset)).compare(*files).result
+    each = [Scorer(Options.of(preset, **one)).compare(*files).result for one in alone]
+    assert whole.elsewhere, "no single one has all of the largest figures"
+    said = []
+    for name in whole.figures():
+        most = max(result.figures()[name] for result in each)
+        for limit, status in ((1.001 * most, "passed"), (0.999 * most, "failed")):
+            own = name in ("total", "peak", "jnd")
+            thresholds = Thresholds(**({name: limit} if own else {"layers": {name: limit}}))
+            result = judged(Result.of(whole.document()), thresholds)
+            assert result.status == status, (name, result.failures)
+            said += result.failures
+    assert {words in failure for failure in said} == {True, False}

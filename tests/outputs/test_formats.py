@@ -17,6 +17,7 @@ from percept_cli.outputs.formats import FORMATS, format_for, writer_for
 from percept_cli.outputs.words import figure
 from percept_cli.results import (
     SCORING_VERSION,
+    Elsewhere,
     FrameResult,
     Jnd,
     Region,
@@ -68,7 +69,8 @@ RESULTS = (
            frames=(FrameResult(7, 0.25, 0.5, (4, 12), (Region(0, 8, 16, 12, 0.5),), "o.webp",
                                Jnd(1.5, 1.25, 1.75, "plain", "these eyes")),
                    FrameResult(9, 0.125, None, None, ())),
-           jnd=Jnd(1.5, 1.25, 1.75, "plain", "these eyes")),
+           jnd=Jnd(1.5, 1.25, 1.75, "plain", "these eyes"),
+           elsewhere={"total": Elsewhere(0.375, 9, "white"), "pool2": Elsewhere(0.4, None, "red")}),
     Result("a/2.png", "b/2.png", "identical", 0.0, 0.0, None, dict.fromkeys(LAYERS, 0.0), (), 8, 9),
     Result("a/3.png", None, "missing"),
     Result(None, "b/ü,\n4.png", "new"),
@@ -160,6 +162,13 @@ def test_rows_say_what_the_document_says() -> None:
             for f in pair["frames"]
         )
         assert row["frames"] == "; ".join(frames)
+        larger = (
+            f"{name}={found['value']}"
+            + (f" frame {found['frame']}" if found["frame"] else "")
+            + f" on {found['background']}"
+            for name, found in pair["elsewhere"].items()
+        )
+        assert row["elsewhere"] == "; ".join(larger)
         ends = {"value": "", "low": "_low", "high": "_high", "words": "_words", "scale": "_scale"}
         jnd = pair["jnd"] or dict.fromkeys(ends, "")
         assert {name: row[f"jnd{end}"] for name, end in ends.items()} == {

@@ -1,6 +1,6 @@
 """Crops and tiles against the full frame: how far apart are the distances?
 
-40 random pairs of odd sizes with random local edits, also at borders and corners; all layers
+24 random pairs of odd sizes with random local edits, also at borders and corners; all layers
 through pool5; every distance. Those that compare whole layers have tiles only.
 """
 
@@ -25,7 +25,7 @@ from percept_cli.scoring.devices import Capacity
 from percept_cli.scoring.meter import Measurement, Meter
 from percept_cli.scoring.options import Options
 
-PAIRS = 40
+PAIRS = 24
 GROUPS = [[name for name, one in DISTANCES.items() if one.whole == whole] for whole in (0, 1)]
 """Distances that see the same crops."""
 LAYERS_THROUGH_POOL5 = tuple(name for name, layer in LAYERS.items() if layer.kind != "fc")

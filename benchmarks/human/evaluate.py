@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from measuring import machine, table  # noqa: E402
 from metrics import METRICS  # noqa: E402
 from noticeable import noticed, proportional  # noqa: E402
-from ratings import MEASURES, Rated, Values, rated_sets, spearman, with_interval  # noqa: E402
+from ratings import MEASURES, Rated, Values, fitted, rated_sets, spearman, with_interval  # noqa: E402
 from scores import (  # noqa: E402
     COMPARED,
     PEAK,
@@ -59,10 +59,14 @@ def words(recipe: Recipe) -> str:
 
 def agreement(rated: Rated, compared: Mapping[str, Values]) -> str:
     """A row per metric: how it agrees with the ratings of one set."""
-    rows = [
-        (name, *(with_interval(measure, values, rated) for measure in MEASURES.values()))
-        for name, values in compared.items()
-    ]
+    rows = []
+    for name, values in compared.items():
+        on_scale = fitted(values, rated.difference)
+        cells = (
+            with_interval(*measure, on_scale if what == "Pearson" else values, rated)
+            for what, measure in MEASURES.items()
+        )
+        rows.append((name, *cells))
     return table(("metric", *MEASURES), rows)
 
 

@@ -72,8 +72,8 @@ def kendall(scores: Values, difference: Values) -> float:
     return float(stats.kendalltau(scores, difference)[0])
 
 
-def pearson(scores: Values, difference: Values) -> float:
-    """Correlation after the five-parameter logistic of the VQEG (2003), fitted to all pairs."""
+def fitted(scores: Values, difference: Values) -> Values:
+    """The scores on the ratings' scale, by the five-parameter logistic of the VQEG (2003)."""
 
     x = (scores - scores.mean()) / scores.std()
 
@@ -82,7 +82,12 @@ def pearson(scores: Values, difference: Values) -> float:
 
     start = (np.ptp(difference), 1.0, 0.0, 0.0, difference.mean())
     found = optimize.least_squares(lambda b: logistic(b) - difference, start, x_scale="jac")
-    return float(np.corrcoef(logistic(found.x), difference)[0, 1])
+    return logistic(found.x)
+
+
+def pearson(scores: Values, difference: Values) -> float:
+    """Pearson's correlation."""
+    return float(np.corrcoef(scores, difference)[0, 1])
 
 
 def choices(scores: Values, difference: Values) -> float:
@@ -96,47 +101,28 @@ def choices(scores: Values, difference: Values) -> float:
 Agreement = Callable[[Values, Values], float]
 """Scores and what people saw → how far they agree."""
 
-Measure = Callable[[Values, Values, Sequence[NDArray[np.intp]]], float]
-"""The same of the places of each reference's pairs."""
-
-
-def over_all(agreement: Agreement) -> Measure:
-    """The agreement over all pairs."""
-
-    def measure(scores: Values, difference: Values, parts: Sequence[NDArray[np.intp]]) -> float:
-        places = np.concatenate(parts)
-        return agreement(scores[places], difference[places])
-
-    return measure
-
-
-def within(agreement: Agreement) -> Measure:
-    """The mean over references of the agreement over their pairs."""
-
-    def measure(scores: Values, difference: Values, parts: Sequence[NDArray[np.intp]]) -> float:
-        found = [agreement(scores[places], difference[places]) for places in parts]
-        return float(np.nanmean(found))
-
-    return measure
-
-
-MEASURES: dict[str, Measure] = {
-    "Spearman": over_all(spearman),
-    "within references": within(spearman),
-    "Kendall": over_all(kendall),
-    "Kendall within": within(kendall),
-    "Pearson": over_all(pearson),
-    "choices": within(choices),
+MEASURES: dict[str, tuple[Agreement, bool]] = {
+    "Spearman": (spearman, False),
+    "within references": (spearman, True),
+    "Kendall": (kendall, False),
+    "Kendall within": (kendall, True),
+    "Pearson": (pearson, False),  # Of scores that are fitted to all ratings once.
+    "choices": (choices, True),
 }
+"""How far scores agree with people, over all pairs or as the mean over references."""
 
 
-def with_interval(measure: Measure, scores: Values, rated: Rated) -> str:
+def with_interval(agreement: Agreement, within: bool, scores: Values, rated: Rated) -> str:
     """What is measured, and the 95 % bootstrap interval over references."""
-    parts, rng = rated.per_reference(), np.random.default_rng(0)
-    found = []
-    for _ in range(RESAMPLED):
-        drawn = [parts[one] for one in rng.integers(len(parts), size=len(parts))]
-        found.append(measure(scores, rated.difference, drawn))
-    low, high = np.nanquantile(found, (0.025, 0.975))
-    value = measure(scores, rated.difference, parts)
-    return f"{value:.3f} ({low:.2f}–{high:.2f})"
+    parts, rng, seen = rated.per_reference(), np.random.default_rng(0), rated.difference
+    each = np.array([agreement(scores[p], seen[p]) for p in parts]) if within else None
+
+    def measured(drawn: NDArray[np.intp]) -> float:
+        if each is not None:
+            return float(np.nanmean(each[drawn]))
+        places = np.concatenate([parts[one] for one in drawn])
+        return agreement(scores[places], seen[places])
+
+    draws = (rng.integers(len(parts), size=len(parts)) for _ in range(RESAMPLED))
+    low, high = np.nanquantile([measured(drawn) for drawn in draws], (0.025, 0.975))
+    return f"{measured(np.arange(len(parts))):.3f} ({low:.2f}–{high:.2f})"

@@ -405,8 +405,7 @@ JndThreshold = Annotated[
         envvar="PERCEPT_JND",
         metavar="JND",
         help="Most just noticeable differences that pass: 1 is taken as what half of the people "
-        "notice. Chooses the preset quality, unless one is named; --peak-threshold beside it counts "
-        "too.",
+        "notice. Chooses the preset quality, unless one is named. --peak-threshold counts besides.",
         rich_help_panel=JUDGE,
     ),
 ]

@@ -325,11 +325,10 @@ def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
         rows = [json.loads(row["text"]) for row in rows]
         rows = [row["extra"] | row for row in rows]
 
-    def number(text: Any) -> float | None:
-        return None if text in (None, "") else float(text)
-
-    def jnd(found: Any) -> float | None:
-        return number(found["value"] if isinstance(found, Mapping) else found)
+    def number(found: Any) -> float | None:
+        if isinstance(found, Mapping):  # A jnd as JSON has it.
+            found = found["value"]
+        return None if found in (None, "") else float(found)
 
     by = columns[len(COUNTED) :]
     groups = [group_of(row[by[0]]) if by and by[0] in row else None for row in rows]
@@ -338,7 +337,7 @@ def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
             "status": [row["status"] for row in rows],
             "total": pyarrow.array([number(row["total"]) for row in rows], pyarrow.float64()),
             "peak": pyarrow.array([number(row["peak"]) for row in rows], pyarrow.float64()),
-            "jnd": pyarrow.array([jnd(row["jnd"]) for row in rows], pyarrow.float64()),
+            "jnd": pyarrow.array([number(row["jnd"]) for row in rows], pyarrow.float64()),
             "name": [row["candidate"] or row["reference"] or "?" for row in rows],
             "group": pyarrow.array(groups, pyarrow.string()),
         }

@@ -65,9 +65,11 @@ def _is_plain(content: bytes) -> bool:
             return False
         if kind == b"IEND":
             return pixels
-        word = content[place + 8 : place + 8 + length].partition(b"\0")[0]
+        end = place + 8 + length
         if kind == b"IDAT":
             pixels = True
-        elif pixels or not (kind in PLAIN or (kind == b"tEXt" and word in WORDS)):
-            return False
-        place += 12 + length
+        else:
+            word = content[place + 8 : end].partition(b"\0")[0]
+            if pixels or not (kind in PLAIN or (kind == b"tEXt" and word in WORDS)):
+                return False
+        place = end + 4

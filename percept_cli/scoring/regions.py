@@ -116,7 +116,7 @@ def changed_cells(reference: NDArray[Any], candidate: NDArray[Any], side: int) -
     for start in range(0, down, rows):
         part = slice(start * side, (start + rows) * side)
         before, after = (x[part].reshape(-1, width * channels) for x in (reference, candidate))
-        if np.array_equal(before, after):  # Most are, and this takes a tenth of what follows.
+        if np.array_equal(before, after):  # Most are, and what follows takes longer.
             found[start : start + rows] = False
             continue
         differs = np.zeros((min(rows, down - start), side, across * side * channels), bool)

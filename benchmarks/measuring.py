@@ -11,6 +11,8 @@ from pathlib import Path
 
 # What is measured is computed.
 os.environ["PERCEPT_NO_CACHE"] = "1"
+# An installed package is compiled; where bytecode is not kept, each start would compile it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from percept_cli.errors import PerceptError, shown
@@ -283,9 +282,10 @@ def check(
         base |= by_jnd(base)
     memory = _memory(cache, "maps")
     judge = Check(Rules(base, images), allow_new=allow_new, workers=workers, memory=memory)
-    pairs, _ = checked_pairs(Path(baseline), Path(candidate))
+    before, after = place_of(baseline), place_of(candidate)
+    pairs, _ = checked_pairs(before, after)
     if not pairs:
-        raise PerceptError(f"nothing to compare: no images in {baseline} and {candidate}")
+        raise PerceptError(f"nothing to compare: no images in {shown(before)} and {shown(after)}")
     return Checked(PairResult.of_many(judge.results(pairs)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,14 @@ def percept(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[dict[str, str]]:
+    """What the environment says of an object store with two folders of images."""
+    from object_store import running_store  # It takes a while to import.
+
+    yield from running_store()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,12 +16,13 @@ from percept_cli.cli.exits import INCOMPLETE
 from percept_cli.cli.memory import memory_of
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import OutputError, PerceptError, one_line, shown
+from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.gate.approve import Approval, Change, Hashes, carry_out, mistaken
 from percept_cli.gate.check import PASSES, Check
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.inputs.pairs import Pair
 from percept_cli.inputs.saved import read_saved
+from percept_cli.inputs.stored import Remote, place_of
 from percept_cli.scoring.options import MAX_PIXELS
 
 SILENT = ("unchanged", "passed", "error")
@@ -31,11 +32,20 @@ SILENT = ("unchanged", "passed", "error")
 def approve(
     context: typer.Context,
     baseline: Annotated[
-        Path | None,
-        typer.Argument(metavar="[BASELINE]", help="Accepted image, or folder of them."),
+        Any,
+        typer.Argument(
+            parser=place_of,
+            metavar="[BASELINE]",
+            help="Accepted image, or folder of them: a path, or a URL such as s3://…",
+        ),
     ] = None,
     candidate: Annotated[
-        Path | None, typer.Argument(metavar="[CANDIDATE]", help="Image, or folder, to accept.")
+        Any,
+        typer.Argument(
+            parser=place_of,
+            metavar="[CANDIDATE]",
+            help="Image, or folder, to accept, likewise, or a tar file.",
+        ),
     ] = None,
     globs: Annotated[
         list[str] | None,
@@ -157,6 +167,12 @@ def _failed(results: Path) -> tuple[Path, Path, dict[str, Hashes]]:
     references, candidates = saved.settings.references, saved.settings.candidates
     if references is None or candidates is None:
         raise PerceptError(f"{shown(results)}: not of a check: name BASELINE and CANDIDATE")
+    for place in map(place_of, (references, candidates)):
+        if isinstance(place, Remote):
+            raise PerceptError(
+                f"{shown(results)} is of {shown(place)}, and anybody may have written that: name "
+                "BASELINE and CANDIDATE instead, and globs of what to accept"
+            )
     baseline, candidate = Path(references), Path(candidates)
     for path in (baseline, candidate):
         real = path.resolve()
@@ -180,7 +196,7 @@ def _done(change: Change, talk: Talk, *, dry_run: bool) -> str:
     try:
         if not dry_run:
             carry_out(change)
-    except OutputError as error:
+    except PerceptError as error:
         talk.error(str(error))
         return "error"
     if change.error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.gate.baselines import checked_pairs, matches
 from percept_cli.gate.calibrate import Proposal, proposed, write_thresholds
 from percept_cli.inputs.pairs import Pair, pairs_in
+from percept_cli.inputs.stored import Remote, place_of
 from percept_cli.outputs.words import MOST_NAMED, left_out_words
 from percept_cli.scoring.score import Scorer
 from percept_cli.scoring.scored import Scored
@@ -38,22 +39,33 @@ NO_THRESHOLDS = ("--peak-threshold", "none", "--threshold", "0")
 def calibrate(
     context: typer.Context,
     baseline: Annotated[
-        Path | None,
-        typer.Argument(metavar="[BASELINE]", help="Image or folder of pairs that look the same."),
+        Any,
+        typer.Argument(
+            parser=place_of,
+            metavar="[BASELINE]",
+            help="Image or folder of pairs that look the same.",
+        ),
     ] = None,
     candidate: Annotated[
-        Path | None, typer.Argument(metavar="[CANDIDATE]", help="Their other images.")
+        Any,
+        typer.Argument(parser=place_of, metavar="[CANDIDATE]", help="Their other images."),
     ] = None,
     same_pairs: Annotated[
-        Path | None,
-        typer.Option("--pairs", metavar="FILE", help="A manifest of pairs that look the same."),
+        Any,
+        typer.Option(
+            "--pairs",
+            parser=place_of,
+            metavar="FILE",
+            help="A manifest of pairs that look the same.",
+        ),
     ] = None,
     different: Annotated[
-        tuple[Path, Path] | None,
+        tuple[str, str] | None,
         typer.Option(metavar="BASELINE CANDIDATE", help="Pairs known to differ."),
     ] = None,
     different_pairs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A manifest of pairs known to differ.")
+        Any,
+        typer.Option(parser=place_of, metavar="FILE", help="A manifest of pairs known to differ."),
     ] = None,
     glob: Annotated[
         list[str] | None,
@@ -88,12 +100,13 @@ def calibrate(
     recipe = rules.recipe_of_others
     what: Score = "peak" if recipe.options.has_map else "total"
     what = "jnd" if recipe.thresholds.jnd is not None else what
-    paths = (baseline, candidate) if baseline and candidate else None
+    paths = [baseline, candidate] if baseline and candidate else []
+    differing = [place_of(path) for path in different or ()]
     globs = glob or []
     known = {}
     for kind, two, manifest in (
         ("same", paths, same_pairs),
-        ("different", different, different_pairs),
+        ("different", differing, different_pairs),
     ):
         pairs, left_out = _pairs(two, manifest)
         if left_out:
@@ -129,7 +142,9 @@ def calibrate(
     raise typer.Exit(INCOMPLETE if talk.errors else 0)
 
 
-def _pairs(paths: tuple[Path, Path] | None, manifest: Path | None) -> tuple[list[Pair], list[str]]:
+def _pairs(
+    paths: Sequence[Path | Remote], manifest: Path | Remote | None
+) -> tuple[list[Pair], list[str]]:
     """Pairs of both kinds, and files that are no images."""
     pairs, others = checked_pairs(*paths) if paths else ([], [])
     listed = pairs_in(manifest) if manifest else ()

@@ -25,6 +25,7 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
 from percept_cli.inputs.files import MAX_BYTES
+from percept_cli.inputs.stored import Remote, is_archive, resolved
 from percept_cli.results import Settings
 from percept_cli.scoring.also import measures_named
 from percept_cli.scoring.cache import MOST_MIB
@@ -106,6 +107,9 @@ def check(
     checked = Check(rules, allow_new=allow_new, workers=workers, memory=memory)
     if watch and shard:
         raise PerceptError("--watch: all images are looked at: leave out --shard")
+    for place in (baseline, candidate):
+        if watch and (isinstance(place, Remote) or is_archive(place)):
+            raise PerceptError(f"--watch: {shown(place)}: name images or folders of this machine")
 
     opened: list[Path] = []
 
@@ -116,7 +120,7 @@ def check(
         outputs = [output for output in (json, junit, heatmap, report) if output]
         for place, output in enumerate(outputs):
             refuse_inputs(output, source)
-            if output.resolve() in [other.resolve() for other in outputs[:place]]:
+            if resolved(output) in map(resolved, outputs[:place]):
                 raise PerceptError(f"{shown(output)} is named for two outputs: name another")
         source = source.part(shard, (rules.wording, allow_new), by_name=True)
 

@@ -17,6 +17,7 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.merge import merged
 from percept_cli.inputs.saved import Saved, read_saved
+from percept_cli.inputs.stored import Remote, resolved
 
 SHOWN = 20
 
@@ -52,7 +53,7 @@ def merge(
         option = "--report-copy" if report_copy else "--root"
         raise PerceptError(f"{option}: name the folder with --report DIR")
     for target in (json, junit):
-        if target and target.resolve() in [file.resolve() for file in results]:
+        if target and resolved(target) in map(resolved, results):
             raise PerceptError(f"{shown(target)} is a shard and would be overwritten: name another")
     judged = whole.summary.verdict is not None
     targets = [(None, "check" if judged else "table"), (json, "json"), (junit, "junit")]
@@ -72,7 +73,7 @@ def merge(
     raise typer.Exit(_exit_code(whole, allow_unpaired, talk))
 
 
-def _destination(target: Path | None, form: str, whole: Saved, limit: int) -> Destination:
+def _destination(target: Path | Remote | None, form: str, whole: Saved, limit: int) -> Destination:
     settings = whole.settings
     return Destination(
         target, form, None, settings.layers, lambda: settings, limit=limit, live=False

@@ -46,9 +46,19 @@ Preset = Annotated[
     ),
 ]
 Baseline = Annotated[
-    Path, typer.Argument(metavar="BASELINE", help="Accepted image, or folder of them.")
+    Any,
+    typer.Argument(
+        parser=place_of,
+        metavar="BASELINE",
+        help="Accepted image, or folder of them: a path, a tar file, or a URL such as s3://…",
+    ),
 ]
-Checked = Annotated[Path, typer.Argument(metavar="CANDIDATE", help="Image, or folder, to check.")]
+Checked = Annotated[
+    Any,
+    typer.Argument(
+        parser=place_of, metavar="CANDIDATE", help="Image, or folder, to check, likewise."
+    ),
+]
 Layers = Annotated[
     str | None,
     typer.Option(
@@ -428,13 +438,23 @@ AllowNew = Annotated[
     ),
 ]
 Json = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="FILE", help="Write results as JSON.", rich_help_panel=RESULTS),
+    Any,
+    typer.Option(
+        "--json",
+        parser=place_of,
+        metavar="FILE",
+        help="Write results as JSON to this file or URL.",
+        rich_help_panel=RESULTS,
+    ),
 ]
 JUnit = Annotated[
-    Path | None,
+    Any,
     typer.Option(
-        "--junit", metavar="FILE", help="Write results as JUnit XML.", rich_help_panel=RESULTS
+        "--junit",
+        parser=place_of,
+        metavar="FILE",
+        help="Write results as JUnit XML to this file or URL.",
+        rich_help_panel=RESULTS,
     ),
 ]
 ShardOf = Annotated[

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from percept_cli.cli.heatmaps import map_of
 from percept_cli.cli.sources import Source, refuse_inputs
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
+from percept_cli.inputs.pairs import Pair
 from percept_cli.inputs.saved import Saved
+from percept_cli.inputs.stored import Place, Stored
 from percept_cli.results import Result, Settings
 from percept_cli.scoring.options import MAX_PIXELS
 from percept_cli.scoring.scored import Scored
@@ -34,6 +38,7 @@ class Reports:
     settings: Callable[[], Settings]
     copy: bool = False
     _results: list[Result] = field(default_factory=list)
+    _stored: dict[str, Place] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from percept_cli.outputs.html_report import check_free
@@ -61,14 +66,17 @@ class Reports:
             picture = overlay(found, size)
             return shown(self.folder / keep(self.folder, encoded(picture), ".webp"))
 
-    def write(self, result: Result) -> None:
-        """Keep the result."""
+    def write(self, result: Result, pair: Pair | None = None) -> None:
+        """Keep the result, and where images of the pair are that are no files of this machine."""
         self._results.append(result)
+        for place in (pair.reference, pair.candidate) if pair else ():
+            if isinstance(place, Stored):
+                self._stored[shown(place)] = place
 
     def close(self, summary: Summary) -> None:
         """Write the report; OutputError if that fails."""
         made = self.settings()
-        report = _report(self.folder, made, made.max_pixels, copy=self.copy)
+        report = _report(self.folder, made, made.max_pixels, copy=self.copy, stored=self._stored)
         report.write(self._results, summary, made)
 
 
@@ -127,23 +135,27 @@ def _report(
     *,
     copy: bool,
     roots: Sequence[Path] | None = None,
+    stored: Mapping[str, Place] = MappingProxyType({}),
 ) -> Report:
+    from percept_cli.inputs.files import read_bytes
     from percept_cli.outputs.html_report import Report
 
     def decode(file: str, frame: int | None, background: str | None) -> Image.Image | None:
-        return picture_of(file, settings, max_pixels, frame, background)
+        place = stored.get(file, Path(file))
+        return picture_of(place, settings, max_pixels, frame, background)
 
-    return Report(folder, decode, copy, roots)
+    contents = {name: partial(read_bytes, place) for name, place in stored.items()}
+    return Report(folder, decode, copy, roots, contents)
 
 
 def picture_of(
-    file: str,
+    place: Place,
     settings: Settings,
     max_pixels: int,
     frame: int | None = None,
     background: str | None = None,
 ) -> Image.Image | None:
-    """An image file as it was compared, before resizing; None if it cannot be read."""
+    """An image as it was compared, before resizing; None if it cannot be read."""
     import numpy as np
     from PIL import Image
 
@@ -151,11 +163,12 @@ def picture_of(
     from percept_cli.inputs.images import decoded, unit_range
 
     try:
-        image = opened(read_bytes(Path(file)), file, max_pixels)
+        name = shown(place)
+        image = opened(read_bytes(place), name, max_pixels)
         if frame:
-            seek(image, frame, file, max_pixels)
+            seek(image, frame, name, max_pixels)
         behind = background or backgrounds_of(settings.background)[0]
-        pixels = decoded(image, file).on(behind).pixels
+        pixels = decoded(image, name).on(behind).pixels
     except (PerceptError, OutputError):
         return None
     if pixels.dtype != np.uint8:

@@ -163,7 +163,7 @@ class Run:
                 with self._each_by_itself(destination):
                     destination.write(result)
             if self.report:
-                self.report.write(result)
+                self.report.write(result, pair)
             self.summary.add(result)
             self.last = replace(scored, result=result) if self.single else None
             self.failing += bool(result.failures)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
 from percept_cli.inputs.pairs import Pair, is_folder, pairs_from_lines, pairs_in, pairs_of
 from percept_cli.inputs.shards import part_of, plan_of, shard_named
-from percept_cli.inputs.stored import Remote, place_of
+from percept_cli.inputs.stored import Remote, exists, is_archive, place_of
 from percept_cli.outputs.words import command_line, left_out_words
 from percept_cli.results import Settings, Shard
 
@@ -102,17 +101,17 @@ def source_of(
     return _listed(reference, candidate, pairs, skipped, one_reference=one_reference)
 
 
-def checked_source(baseline: Path, candidate: Path) -> Source:
+def checked_source(baseline: Path | Remote, candidate: Path | Remote) -> Source:
     """What a check compares; PerceptError if there is nothing."""
-    if candidate.is_dir() and not baseline.exists():
-        command = command_line("approve", shown(baseline), shown(candidate))
-        raise PerceptError(f"{shown(baseline)}: no baselines: make them: {command or 'approve'}")
-    if not candidate.is_dir() and not os.path.lexists(candidate):
-        if not os.path.lexists(baseline):
+    if is_folder(candidate):
+        if not (is_archive(baseline) or exists(baseline)):
+            command = command_line("approve", shown(baseline), shown(candidate)) or "approve"
+            raise PerceptError(f"{shown(baseline)}: no baselines: make them: {command}")
+    elif not exists(candidate):
+        if not exists(baseline):
             raise PerceptError(f"{shown(baseline)}, {shown(candidate)}: no such files: check them")
-        if not baseline.is_dir():
-            gone = Pair(baseline, None, candidate.name)
-            return Source([gone], 1, single=True, inputs=(baseline, candidate))
+        if not is_folder(baseline):
+            return _listed(baseline, candidate, [Pair(baseline, None, candidate.name)], [])
     pairs, skipped = checked_pairs(baseline, candidate)
     return _listed(baseline, candidate, pairs, skipped)
 

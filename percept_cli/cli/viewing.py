@@ -12,6 +12,7 @@ from percept_cli.cli.heatmaps import map_of
 from percept_cli.cli.reports import picture_of
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import shown
+from percept_cli.inputs.stored import place_of
 from percept_cli.results import Settings
 from percept_cli.scoring.scored import Scored
 
@@ -40,7 +41,7 @@ def show(scored: Scored, settings: Settings, written: str | None, talk: Talk) ->
         from rich.console import Console
 
         files = [name for name in (scored.result.reference, scored.result.candidate) if name]
-        pictures = [picture_of(name, settings, settings.max_pixels) for name in files]
+        pictures = [picture_of(place_of(name), settings, settings.max_pixels) for name in files]
         pictures.append(heatmap(scored.candidate, found))
         row = beside([picture for picture in pictures if picture])
         Console().print(image(row, width="auto"))

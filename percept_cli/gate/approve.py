@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import filecmp
 import hashlib
 import os
 import re
@@ -11,13 +10,14 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal, TypeAlias
 
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.gate.baselines import VARIANT, checked_pairs, matches, variant_name
 from percept_cli.inputs.files import MAX_BYTES, read_bytes, size_of
-from percept_cli.inputs.pairs import Pair, pairs_of
+from percept_cli.inputs.pairs import Pair, is_folder, pairs_of
+from percept_cli.inputs.stored import Place, Remote, exists, is_archive, named
 from percept_cli.writing import remove, write_whole
 
 Action = Literal["added", "updated", "removed", "unchanged", "passed", "gone", "left out", "error"]
@@ -37,8 +37,8 @@ class Change:
     """
 
     action: Action
-    baseline: Path
-    candidate: Path | None = None
+    baseline: Path | Remote
+    candidate: Place | None = None
     error: str | None = None
     root: Path | None = None
     """Outside of this folder nothing is written or removed; None for the baseline's own."""
@@ -50,8 +50,8 @@ class Change:
 class Approval:
     """Which candidates are accepted, and how."""
 
-    baseline: Path
-    candidate: Path
+    baseline: Path | Remote
+    candidate: Path | Remote
     globs: Sequence[str] = ()
     variant: str | None = None
     """Keep the baselines there are, and add candidates of theirs as their variant of this name."""
@@ -71,7 +71,9 @@ class Approval:
         """
         if self.variant is not None and not re.fullmatch(r"[^/\\~]+", self.variant):
             raise PerceptError(f"variant {self.variant!r}: give a name without / and ~")
-        if not self.candidate.exists():
+        if is_archive(self.baseline):
+            raise PerceptError(f"{shown(self.baseline)}: a tar file cannot be changed: unpack it")
+        if not exists(self.candidate):
             raise PerceptError(f"{shown(self.candidate)}: no such file or folder: check the path")
         groups: dict[str, list[Pair]] = {}
         pairs, others = self._pairs()
@@ -90,7 +92,9 @@ class Approval:
         if self.accepted is not None:
             left_out = []
             chosen = {name: group for name, group in chosen.items() if name in self.accepted}
-            lost = [name for name in self.accepted if self._chooses(name) and self._is_lost(name)]
+            there = {name for name, group in groups.items() if group[0].candidate}
+            hashes = self.accepted.items()
+            lost = [n for n, (_, after) in hashes if self._chooses(n) and after and n not in there]
             chosen = {name: group for name, group in chosen.items() if name not in lost}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = list(pool.map(self._changes, chosen, chosen.values()))
@@ -100,8 +104,9 @@ class Approval:
             made.append(Change("error", self.baseline / name, error=reason))
         for name in left_out:
             made.append(Change("left out", self.baseline / name, self.candidate / name))
-        root = self.baseline if self.candidate.is_dir() else None
-        return [replace(change, root=root) for change in made]
+        if is_folder(self.candidate) and isinstance(self.baseline, Path):
+            return [replace(change, root=self.baseline) for change in made]
+        return made
 
     def _without_passing(self, groups: list[list[Pair]], found: list[list[Change]]) -> list[Change]:
         """All changes, but for those of candidates that a check passes."""
@@ -122,36 +127,31 @@ class Approval:
 
     def _pairs(self) -> tuple[Sequence[Pair], list[str]]:
         """Pairs, and the names of those files among the candidates that are no images."""
-        if self.candidate.is_dir() and not self.baseline.exists():
+        if is_folder(self.candidate) and not exists(self.baseline):
             everything, others = pairs_of(self.candidate, self.candidate)
             pairs: Sequence[Pair] = [replace(pair, reference=None) for pair in everything]
         else:
             pairs, others = checked_pairs(self.baseline, self.candidate)
-        below = [path for path in map(Path, others) if self.candidate in path.parents]
-        return pairs, list(dict.fromkeys(str(path.relative_to(self.candidate)) for path in below))
-
-    def _is_lost(self, name: str) -> bool:
-        """Whether there was a candidate of that name when its hash was taken."""
-        folder = self.candidate.is_dir()
-        there = (self.candidate / name if folder else self.candidate).exists()
-        return bool(self.accepted and self.accepted[name][1] and not there)
+        root = named(self.candidate)
+        below = [path for path in map(PurePath, others) if root in path.parents]
+        return pairs, list(dict.fromkeys(str(path.relative_to(root)) for path in below))
 
     def _chooses(self, name: str) -> bool:
         return not self.globs or any(matches(name, glob) for glob in self.globs)
 
     def _changes(self, name: str, group: list[Pair]) -> list[Change]:
-        candidate = group[0].file
+        candidate = group[0].candidate
         if candidate:
             change = self._change(name, group, candidate)
             accepted = change.action in ("added", "updated") and self.variant is None
             return [change, *(_replaced(change.baseline, group) if accepted else ())]
         action: Action = "removed" if self.prune else "gone"
-        return [Change(action, pair.baseline) for pair in group if pair.baseline]
+        return [Change(action, place) for place in _baselines(group)]
 
-    def _change(self, name: str, group: list[Pair], candidate: Path) -> Change:
-        target = self.baseline / name if self.candidate.is_dir() else self.baseline
+    def _change(self, name: str, group: list[Pair], candidate: Place) -> Change:
+        target = self.baseline / name if is_folder(self.candidate) else self.baseline
         if self.variant is not None and any(pair.reference for pair in group):
-            target = Path(variant_name(str(target), self.variant))
+            target = target.parent / variant_name(target.name, self.variant)
         elif group[0].error:
             return Change("error", target, candidate, group[0].error)
         try:
@@ -159,14 +159,20 @@ class Approval:
             sha256 = hashlib.sha256(content).hexdigest()
             if self.accepted:
                 _check_unchanged(group, sha256, self.accepted[name])
-            equal = any(p.baseline and _equal(p.baseline, candidate) for p in group)
+            equal = any(_holds(baseline, content) for baseline in _baselines(group))
             size_of(content, shown(candidate), self.max_pixels, decode=not equal)
             if equal:
                 return Change("unchanged", target, candidate)
+            action: Action = "updated" if target.exists() else "added"
         except PerceptError as error:
             return Change("error", target, candidate, str(error))
-        action: Action = "updated" if target.exists() else "added"
         return Change(action, target, candidate, sha256=sha256)
+
+
+def _baselines(group: list[Pair]) -> list[Path | Remote]:
+    """The baselines of one image; none of them is in a tar file."""
+    places = (pair.reference for pair in group)
+    return [place for place in places if isinstance(place, Path | Remote)]
 
 
 def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:
@@ -179,7 +185,7 @@ def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:
     baselines = [pair.baseline for pair in group if pair.baseline]
     now = [hashlib.sha256(path.read_bytes()).hexdigest() for path in baselines if path.exists()]
     if before not in now and (before or now):
-        name = shown(baselines[0] if baselines else Path(group[0].name))
+        name = shown(baselines[0] if baselines else group[0].name)
         raise PerceptError(f"{name}: the baseline changed since that check: check it again")
 
 
@@ -190,6 +196,8 @@ def _without_other_names(changes: list[Change]) -> list[Change]:
     """
 
     def identity(change: Change) -> tuple[int, int] | None:
+        if isinstance(change.baseline, Remote):
+            return None
         try:
             status = change.baseline.stat()
         except OSError:
@@ -201,14 +209,18 @@ def _without_other_names(changes: list[Change]) -> list[Change]:
     return [c for c in changes if c.action not in lost or identity(c) not in kept]
 
 
-def _replaced(target: Path, group: list[Pair]) -> Iterator[Change]:
+def _replaced(target: Path | Remote, group: list[Pair]) -> Iterator[Change]:
     """Baselines of the same name with another suffix."""
-    for reference in (pair.baseline for pair in group):
-        if not reference or reference == target or not _same(reference.stem, target.stem):
+    for reference in _baselines(group):
+        if reference == target or not _same(named(reference).stem, named(target).stem):
             continue
         # Where names in both Unicode forms are one file, it is the new one.
-        if not (target.exists() and target.samefile(reference)):
+        if not (isinstance(target, Path) and target.exists() and _are_one(target, reference)):
             yield Change("removed", reference)
+
+
+def _are_one(file: Path, place: Path | Remote) -> bool:
+    return isinstance(place, Path) and file.samefile(place)
 
 
 def _same(name: str, other: str) -> bool:
@@ -216,13 +228,20 @@ def _same(name: str, other: str) -> bool:
     return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
 
 
-def _equal(reference: Path, candidate: Path) -> bool:
-    return reference.exists() and filecmp.cmp(reference, candidate, shallow=False)
+def _content(place: Place) -> bytes:
+    return place.read_bytes() if isinstance(place, Path) else place.read(MAX_BYTES)
+
+
+def _holds(place: Path | Remote, content: bytes) -> bool:
+    """Whether a baseline is there and has that content."""
+    if isinstance(place, Path) and place.exists() and place.stat().st_size != len(content):
+        return False
+    return place.exists() and _content(place) == content
 
 
 def mistaken(changes: Sequence[Change]) -> list[str]:
     """Candidates that are named like a variant of another one's baseline."""
-    candidates = [change.candidate for change in changes if change.candidate]
+    candidates = [named(change.candidate) for change in changes if change.candidate]
     stems = {path.with_suffix("") for path in candidates}
     return [
         shown(path)
@@ -234,16 +253,22 @@ def mistaken(changes: Sequence[Change]) -> list[str]:
 def carry_out(change: Change) -> None:
     """Do it, so that a process that is killed leaves the old baseline or the new one.
 
-    Raises OutputError if it cannot be done.
+    Raises PerceptError if it cannot be done.
     """
-    root = change.root or change.baseline.parent
+    target, candidate = change.baseline, change.candidate
     try:
         if change.action == "removed":
-            remove(change.baseline, root)
-        elif change.action in ("added", "updated") and change.candidate:
-            content = change.candidate.read_bytes()
+            if isinstance(target, Remote):
+                target.remove()
+            else:
+                remove(target, change.root or target.parent)
+        elif change.action in ("added", "updated") and candidate:
+            content = _content(candidate)
             if change.sha256 not in (None, hashlib.sha256(content).hexdigest()):
-                raise OutputError(f"{shown(change.candidate)} changed meanwhile: approve it again")
-            write_whole(content, change.baseline, root)
+                raise OutputError(f"{shown(candidate)} changed meanwhile: approve it again")
+            if isinstance(target, Remote):
+                target.write(content)
+            else:
+                write_whole(content, target, change.root or target.parent)
     except OSError as error:
         raise OutputError(f"cannot write {shown(change.baseline)}: {error.strerror}") from error

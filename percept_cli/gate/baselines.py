@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import glob
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -11,7 +10,8 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
-from percept_cli.inputs.pairs import Pair, pairs_of
+from percept_cli.inputs.pairs import Pair, is_folder, pairs_of
+from percept_cli.inputs.stored import Remote, exists
 
 VARIANT = re.compile(r"(?P<stem>.+)~(?P<variant>[^/\\~]+)")
 
@@ -27,21 +27,35 @@ def variant_name(name: str, variant: str) -> str:
     return str(path.with_name(f"{path.stem}~{variant}{path.suffix}"))
 
 
-def checked_pairs(baseline: Path, candidate: Path) -> tuple[Sequence[Pair], list[str]]:
+def checked_pairs(
+    baseline: Path | Remote, candidate: Path | Remote
+) -> tuple[Sequence[Pair], list[str]]:
     """Pairs of two files or folders in the order of their names, and files that are no images.
 
     A candidate has a pair of its name for each variant of its baseline, or for the one that is
     equal to it. Raises PerceptError as `pairs_of` does.
     """
     pairs, skipped = pairs_of(baseline, candidate)
-    if not baseline.is_dir():
-        pattern = f"{glob.escape(baseline.stem)}~*{glob.escape(baseline.suffix)}"
-        others = [] if candidate.is_dir() else sorted(baseline.parent.glob(pattern))
-        variants = [replace(pairs[0], reference=path) for path in others] if others else []
-        if variants and not baseline.exists():
+    if not is_folder(baseline):
+        others = [] if is_folder(candidate) else _variants_of(baseline)
+        variants = [replace(pairs[0], reference=place) for place in others]
+        if variants and not exists(baseline):
             pairs = []
         return _without_equal([*pairs, *variants]) if variants else pairs, skipped
     return list(_with_variants(pairs)), skipped
+
+
+def _variants_of(baseline: Path | Remote) -> list[Path | Remote]:
+    """The images beside a baseline that are called like its variants."""
+    beside = sorted(baseline.parent.glob("*")) if isinstance(baseline, Path) else baseline.beside()
+    stem, suffix = PurePath(baseline.name).stem, baseline.suffix
+    return [
+        place
+        for place in beside
+        if place.suffix == suffix
+        and (found := VARIANT.fullmatch(PurePath(place.name).stem))
+        and found["stem"] == stem
+    ]
 
 
 def _with_variants(pairs: Sequence[Pair]) -> Iterable[Pair]:

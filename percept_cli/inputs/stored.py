@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -117,6 +117,18 @@ class Remote:
 
         return sorted(self._tried(below))
 
+    def exists(self) -> bool:
+        """Whether there is such an object, or one below it; PerceptError if that cannot be told."""
+        return bool(self._tried(lambda fs, path: fs.exists(path)))
+
+    def beside(self) -> list[Remote]:
+        """The objects in its folder, with itself; of a web server nobody can tell."""
+        if WEB.match(self.url):
+            return []
+        folder = self.parent
+        found = folder._tried(lambda fs, path: fs.ls(path, detail=False) if fs.isdir(path) else [])
+        return [folder / posixpath.basename(name) for name in sorted(found)]
+
     def opened(self) -> BinaryIO:
         """A stream that reads it block by block."""
         stream: BinaryIO = self._tried(lambda fs, path: fs.open(path, "rb"))
@@ -126,6 +138,20 @@ class Remote:
         """Store a file there; OutputError if that fails."""
         try:
             self._tried(lambda fs, path: fs.put_file(str(file), path))
+        except PerceptError as error:
+            raise OutputError(str(error)) from error
+
+    def write(self, content: bytes) -> None:
+        """Store an object there; OutputError if that fails."""
+        try:
+            self._tried(lambda fs, path: fs.pipe_file(path, content))
+        except PerceptError as error:
+            raise OutputError(str(error)) from error
+
+    def remove(self) -> None:
+        """Remove the object; OutputError if that fails."""
+        try:
+            self._tried(lambda fs, path: fs.rm_file(path))
         except PerceptError as error:
             raise OutputError(str(error)) from error
 
@@ -234,6 +260,11 @@ Place: TypeAlias = Path | Remote | Member
 """Where an image is."""
 
 
+def named(place: Place) -> PurePath:
+    """Its name as a path: what has a stem and a suffix, and stands below others."""
+    return PurePath(shown(place))
+
+
 def place_of(text: str | os.PathLike[str]) -> Path | Remote:
     """What a text names: an fsspec URL, else a path. `file://` is the path that it names."""
     if isinstance(text, Path):
@@ -246,6 +277,16 @@ def place_of(text: str | os.PathLike[str]) -> Path | Remote:
 
         return Path(url2pathname(urlsplit(named).path))
     return Remote(named)
+
+
+def exists(place: Path | Remote) -> bool:
+    """Whether there is something of that name, if only a link to what is gone."""
+    return os.path.lexists(place) if isinstance(place, Path) else place.exists()
+
+
+def resolved(place: Path | Remote) -> Path | Remote:
+    """What is equal for two names of one file or folder, where that can be told."""
+    return place.resolve() if isinstance(place, Path) else place
 
 
 def is_archive(place: Path | Remote) -> bool:

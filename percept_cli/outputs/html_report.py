@@ -7,9 +7,9 @@ import io
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from percept_cli.canvas import canvas_of
-from percept_cli.errors import OutputError, shown, unwritable
+from percept_cli.errors import OutputError, PerceptError, shown, unwritable
 from percept_cli.outputs.report_page import page_of
 from percept_cli.results import FrameResult, Result, Settings
 from percept_cli.summary import Summary
@@ -55,13 +55,15 @@ class Report:
 
     The page links the originals, or with `copy` has its own of all images that differ. Where the
     results come from a file, which anybody may have written, only pictures below the `roots` are
-    read; `outside` are others, `missing` those that are not there.
+    read; `outside` are others, `missing` those that are not there. `stored` gives the content of
+    those that are no files of this machine, by their names in the results.
     """
 
     folder: Path
     decode: Decode
     copy: bool = False
     roots: Sequence[Path] | None = None
+    stored: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     outside: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     _written: set[str] = field(default_factory=set)
@@ -120,7 +122,9 @@ class Report:
         return self._kept(content, ".webp") if content[8:12] == b"WEBP" else None
 
     def _may_read(self, file: str) -> bool:
-        """Whether a file is there and below one of the roots."""
+        """Whether a file is there and below one of the roots, or stored elsewhere."""
+        if file in self.stored:
+            return True
         if not os.path.isfile(file):
             self.missing.add(file)
         elif self.roots is not None:
@@ -146,7 +150,12 @@ class Report:
         if path.suffix.lower() not in SHOWN_BY_BROWSERS or not self._may_read(file):
             return None
         if copied:
-            return self._kept(path.read_bytes(), path.suffix.lower(), "originals")
+            with suppress(PerceptError):  # It may be gone by now.
+                content = self.stored.get(file, path.read_bytes)()
+                return self._kept(content, path.suffix.lower(), "originals")
+            return None
+        if file in self.stored:
+            return None
         try:
             return quote(PurePath(os.path.relpath(path, self.folder)).as_posix())
         except ValueError:  # On another drive.

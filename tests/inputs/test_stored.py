@@ -5,145 +5,25 @@ from __future__ import annotations
 import datetime
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
-import boto3
 import pyarrow
 import pytest
 from conftest import SAMPLES, Run
-from moto.server import ThreadedMotoServer
+from object_store import CHANGED, REFERENCES, Faulty, client_of_store, percept_with
 from pyarrow import parquet
 
 import percept_cli
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.stored import Member, Remote, members, place_of, without_secrets
 
-REFERENCES, CHANGED = SAMPLES / "references", SAMPLES / "jpeg-2"
-KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "s3cr3t-of-nobody"}
 LAYERS = "--layers=conv1_1"
-
-
-class Faulty(BaseHTTPRequestHandler):
-    """Stands before the store, and lets some requests fail by the name of their object."""
-
-    protocol_version = "HTTP/1.1"
-    store = ""
-    asked: Counter[str]
-    together = [0, 0]  # noqa: RUF012 -- now, and at most
-    lock = threading.Lock()
-
-    def do_GET(self) -> None:
-        with self.lock:
-            self.asked[self.path] += 1
-            times = self.asked[self.path]
-            self.together[0] += 1
-            self.together[1] = max(self.together)
-        try:
-            if ("busy" in self.path and times <= 2) or "always" in self.path:
-                self._answer(503, b"<Error><Code>SlowDown</Code><Message>slow</Message></Error>")
-            elif "forbidden" in self.path:
-                self._answer(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
-            else:
-                if "slow" in self.path:
-                    time.sleep(0.5)
-                self._pass_on(cut="short" in self.path)
-        finally:
-            with self.lock:
-                self.together[0] -= 1
-
-    do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
-
-    def _pass_on(self, *, cut: bool) -> None:
-        own = ("transfer-encoding", "expect", "connection")
-        headers = {n: v for n, v in self.headers.items() if n.lower() not in own}
-        headers.setdefault("Content-Type", "application/octet-stream")
-        body = self._body()
-        request = Request(self.store + self.path, body, headers, method=self.command)
-        try:
-            with urlopen(request) as answer:
-                status, told, content = answer.status, answer.headers, answer.read()
-        except HTTPError as error:
-            status, told, content = error.code, error.headers, error.read()
-        self.send_response(status)
-        for name, value in told.items():
-            if name.lower() not in ("transfer-encoding", "connection", "date", "server"):
-                self.send_header(name, value)
-        if "Content-Length" not in told:
-            self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if cut and self.command == "GET" and status in (200, 206):
-            self.wfile.write(content[: len(content) // 2])
-            self.close_connection = True
-        elif self.command != "HEAD":
-            self.wfile.write(content)
-
-    def _body(self) -> bytes | None:
-        if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
-        body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body
-
-    def _answer(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Content-Type", "application/xml")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[dict[str, str]]:
-    """What the environment says of a store with two folders of images in the bucket `eval`."""
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    Faulty.store, Faulty.asked = f"http://{host}:{port}", Counter()
-    before = ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
-    threading.Thread(target=before.serve_forever, daemon=True).start()
-    client = boto3.client(
-        "s3",
-        endpoint_url=Faulty.store,
-        region_name="us-east-1",
-        aws_access_key_id="nobody",
-        aws_secret_access_key="nothing",
-    )
-    client.create_bucket(Bucket="eval")
-    for folder, name in ((REFERENCES, "truth"), (CHANGED, "outputs")):
-        for file in folder.iterdir():
-            client.put_object(Bucket="eval", Key=f"{name}/{file.name}", Body=file.read_bytes())
-    coffee = (CHANGED / "coffee.jpg").read_bytes()
-    for name in ("busy", "always", "forbidden", "slow-1", "slow-2", "slow-3", "short"):
-        client.put_object(Bucket="eval", Key=f"faults/{name}.jpg", Body=coffee)
-    client.put_object(Bucket="eval", Key="faults/empty.jpg", Body=b"")
-    yield {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{before.server_address[1]}",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",  # Plain bodies pass.
-        **KEYS,
-    }
-    before.shutdown()
-    before.server_close()
-    server.stop()
 
 
 def scores(text: str) -> dict[str, float]:
@@ -164,7 +44,7 @@ def test_folders_manifests_and_outputs_are_read_and_written(
     assert json.loads(stored)["pairs"][0]["candidate"].startswith("s3://eval/outputs/")
     lines = ["reference,candidate,codec"]
     lines += [f"truth/{n}.png,outputs/{n}.jpg,jpeg" for n in ("coffee", "chelsea")]
-    client = boto3.client("s3", endpoint_url=Faulty.store, region_name="us-east-1", **BOTO)
+    client = client_of_store()
     client.put_object(Bucket="eval", Key="pairs.csv", Body="\n".join(lines).encode())
     done = percept("compare", "--pairs=s3://eval/pairs.csv", LAYERS, "--format=json", **store)
     found = scores(done.stdout)
@@ -175,26 +55,6 @@ def test_folders_manifests_and_outputs_are_read_and_written(
     )
     done = percept("compare", "--pairs=m.csv", LAYERS, "--format=json", **store)
     assert scores(done.stdout) == {"coffee.jpg": found["coffee.jpg"]}
-
-
-BOTO = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nothing"}
-
-
-def percept_with(store: dict[str, str], folder: Path, url: str) -> str:
-    """What an object holds, read as percept reads it."""
-    code = (
-        "import sys; from percept_cli.inputs.stored import place_of; "
-        "sys.stdout.buffer.write(place_of(sys.argv[1]).read(1 << 30))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, url],
-        cwd=folder,
-        env=os.environ | store,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_fault_costs_its_own_pair_and_what_passes_is_tried_again(
@@ -298,7 +158,7 @@ def test_tar_files_are_folders(percept: Run, tmp_path: Path, store: dict[str, st
     assert done.returncode == 0 and scores(done.stdout) == scores(here.stdout)
     assert json.loads(done.stdout)["pairs"][0]["candidate"].startswith("outputs.tar/")
     assert "outputs.tar/notes/read.txt" in json.loads(done.stdout)["summary"]["left_out"]
-    client = boto3.client("s3", endpoint_url=Faulty.store, region_name="us-east-1", **BOTO)
+    client = client_of_store()
     client.upload_file(str(tmp_path / "outputs.tar"), "eval", "outputs.tar")
     done = percept("compare", REFERENCES, "s3://eval/outputs.tar", LAYERS, "--format=json", **store)
     assert scores(done.stdout) == scores(here.stdout), done.stderr

@@ -13,6 +13,7 @@ a strip travels on, no generator here keeps a name for it: what yields `outcome.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -113,6 +114,7 @@ def tap_differences(
     memory: Memory | None = None,
     changed: Window | None = None,
     blur: float = 0.0,
+    only_changes: bool = False,
 ) -> None:
     """Give `tap` the features of each of these layers, strip by strip from top to bottom.
 
@@ -120,15 +122,22 @@ def tap_differences(
     which the first N belong to the base's in order, and so do the next: features come N at a time,
     changes k·N. A strip has `rows` rows of the image, all of them by default. A `memory` serves
     runs with the same base and rows. Outside the window `changed` all images are equal to the base,
-    once a Gaussian of `blur` pixels has smoothed them.
+    once a Gaussian of `blur` pixels has smoothed them. With `only_changes` the feature of the
+    deepest layer may be NaN, where no change depends on it.
     """
     changed = changed or Window(0, 0, base.shape[3], base.shape[2])
-    direct = max(map(ORDER.index, layers)) > ORDER.index(DEEPEST_BY_WINOGRAD)
+    deepest = max(layers, key=ORDER.index)
+    direct = ORDER.index(deepest) > ORDER.index(DEEPEST_BY_WINOGRAD)
     strips = _cut(network, base, other, rows or base.shape[2], blur)
     for layer, tapped in network.plan(layers):
         if layer.kind == "conv":
             convolution = _Convolution(
-                layer.name, *network.parameters_of(layer.name), memory, changed.at(layer), direct
+                layer.name,
+                *network.parameters_of(layer.name),
+                memory,
+                changed.at(layer),
+                direct,
+                only_changes and layer.name == deepest,
             )
             strips = _convolved(strips, convolution)
         elif layer.kind == "relu":
@@ -199,11 +208,16 @@ class _Convolution(NamedTuple):
     memory: Memory | None
     changed: Window
     direct: bool
+    only_change: bool
 
     def of(self, strip: Strip) -> Strip:
         """The strip of the outcome that a strip with its room filled is enough for."""
-        feature = partial(convolve, strip.f, self.weight, self.bias, self.direct)
         top = max(strip.top - 1, 0)
+        if self.only_change:
+            d = self._change(strip.d, top)
+            unknown = d.new_full((1, 1, 1, 1), math.nan).expand(len(strip.f), *d.shape[1:])
+            return Strip(unknown, d, top, strip.total)
+        feature = partial(convolve, strip.f, self.weight, self.bias, self.direct)
         if self.memory:
             feature = partial(self.memory.recall, self.layer, top, feature)
         found: dict[str, Tensor] = {}

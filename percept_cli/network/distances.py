@@ -42,6 +42,8 @@ class Distance:
     """Whether it says where images differ."""
     whole = False
     """Whether positions count that are equal in both images."""
+    of_change = False
+    """Whether the feature does not matter where its change is known."""
 
     def sums(self, f: Tensor, d: Tensor, scale: float) -> Tensor:
         """What adds up over positions, for each image: feature and change, N×C×H×W → N×…"""
@@ -65,6 +67,7 @@ class Located(Distance):
     scale_power: int
     """Power of the layer's scale that the mean is divided by."""
     root: bool
+    of_change: bool = False
 
     def sums(self, f: Tensor, d: Tensor, scale: float) -> Tensor:
         f, d = at_least_float32(f), at_least_float32(d)
@@ -198,10 +201,10 @@ DISTANCES: dict[str, Distance] = {
     distance.name: distance
     for distance in (
         # Johnson et al. 2016, eq. 2, before squaring; l1 is its Manhattan sibling.
-        Located("l2", True, _mean_square, scale_power=2, root=True),
-        Located("l1", True, _mean_absolute, scale_power=1, root=False),
+        Located("l2", True, _mean_square, scale_power=2, root=True, of_change=True),
+        Located("l1", True, _mean_absolute, scale_power=1, root=False, of_change=True),
         # Johnson et al. 2016, eq. 2.
-        Located("mse", True, _mean_square, scale_power=2, root=False),
+        Located("mse", True, _mean_square, scale_power=2, root=False, of_change=True),
         # Its square is Zhang et al. 2018 (LPIPS), eq. 1, with w = 1.
         Located("unit", False, _apart, scale_power=0, root=True),
         # Divisive normalisation, Heeger 1992, eq. 1; Laparra et al. 2016 compare images by it.

@@ -290,7 +290,8 @@ class Meter:
             rows = max(self._capacity.width * self._capacity.height // width, 16)
         memory = self._memory(*jobs[0]) if remembered else None
         names = self.options.layers
-        tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur)
+        alone = self.distance.of_change
+        tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur, alone)
         for pair, crop in jobs:
             for way in pair.ways:
                 if way.colours:

@@ -27,16 +27,16 @@ def check_near(found: Tensor, exact: Tensor, channels: int, convolutions: int = 
     assert apart(found, exact) < room
 
 
-@pytest.mark.parametrize("chunk", [1, 20_000, convolution.CHUNK_ELEMENTS])
+@pytest.mark.parametrize("tiles", [1, 20, convolution.TILES])
 @pytest.mark.parametrize("size", [(1, 1), (4, 8), (9, 6), (30, 17), (33, 50)])
 @pytest.mark.parametrize("channels", [(64, 64), (64, 128), (128, 64)])
 def test_it_is_the_librarys_convolution(
     channels: tuple[int, int],
     size: tuple[int, int],
-    chunk: int,
+    tiles: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(convolution, "CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(convolution, "TILES", tiles)
     monkeypatch.setattr(convolution, "FEWEST_POSITIONS", 1)
     x, weight, bias = tensors(2, *channels, *size)
     taller = functional.pad(x, (0, 0, 1, 1), value=0.5)

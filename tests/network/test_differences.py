@@ -23,7 +23,12 @@ SPATIAL = tuple(name for name in ORDER if LAYERS[name].kind != "fc")
 
 
 def tapped(
-    network: VGG19, base: Tensor, other: Tensor, layers: tuple[str, ...], rows: int | None = None
+    network: VGG19,
+    base: Tensor,
+    other: Tensor,
+    layers: tuple[str, ...],
+    rows: int | None = None,
+    **choices: bool,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in layers}
 
@@ -32,7 +37,7 @@ def tapped(
         found[name].append((f.clone(), d.clone()))
 
     with torch.inference_mode():
-        tap_differences(network, base, other, layers, tap, rows)
+        tap_differences(network, base, other, layers, tap, rows, **choices)
     return {
         name: (torch.cat([f for f, _ in parts], 2), torch.cat([d for _, d in parts], 2))
         for name, parts in found.items()
@@ -156,6 +161,29 @@ def test_a_remembered_base_is_not_computed_again(monkeypatch: pytest.MonkeyPatch
             )  # fmt: skip
     assert len(calls) == 2 * 3 + 3
     assert torch.equal(*taken)
+
+
+@pytest.mark.parametrize(("deepest", "saved"), [("conv2_2", True), ("relu2_2", False)])
+def test_the_deepest_feature_is_not_computed_where_only_its_change_is_asked_for(
+    deepest: str, saved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from percept_cli.network import differences
+
+    network, layers = VGG19(load("bundled"), deepest), ("conv2_1", deepest)
+    images = photograph(), noisy(0.1)
+    whole = tapped(network, *images, layers)
+    calls, convolve = [], differences.convolve
+    monkeypatch.setattr(differences, "convolve", lambda *args: calls.append(1) or convolve(*args))
+    found = tapped(network, *images, layers, only_changes=True)
+    assert len(calls) == 2 * 4 - saved
+    for name in layers:
+        assert torch.equal(found[name][1], whole[name][1])
+    assert torch.equal(found["conv2_1"][0], whole["conv2_1"][0])
+    assert (
+        found[deepest][0].isnan().all()
+        if saved
+        else torch.equal(*(w[deepest][0] for w in (found, whole)))
+    )
 
 
 def test_bytes_and_fractions_are_the_same_image() -> None:

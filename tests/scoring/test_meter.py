@@ -264,10 +264,11 @@ def test_pairs_measured_together_give_what_each_gives_alone(distance: str) -> No
 def test_a_remembered_reference_is_computed_once_for_the_same_numbers(
     capacity: Capacity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Meter(Options(), one_reference=True)
+    options = Options(distance="unit")
+    kept = Meter(options, one_reference=True)
     kept._capacity = capacity
     candidates = [CANDIDATE, 255 - REFERENCE, CANDIDATE]
-    expected = [measure(REFERENCE, candidate).layers for candidate in candidates]
+    expected = [measure(REFERENCE, candidate, distance="unit").layers for candidate in candidates]
     calls, convolve = [], differences.convolve
     monkeypatch.setattr(differences, "convolve", lambda *args: calls.append(0) or convolve(*args))
     found = kept.measure([(REFERENCE, candidate) for candidate in candidates])
@@ -285,7 +286,7 @@ def test_a_remembered_reference_is_computed_once_for_the_same_numbers(
     assert known[0] == 2 * known[1] == 2 * known[2] >= 12  # Six tiles.
     monkeypatch.setattr(meter, "KEPT_BYTES", 0)
     monkeypatch.setattr(meter, "free_bytes", lambda _: 0)
-    frugal = Meter(Options(), one_reference=True)
+    frugal = Meter(options, one_reference=True)
     frugal.measure([(REFERENCE, CANDIDATE)])
     assert frugal._remembered is None
 

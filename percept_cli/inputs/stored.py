@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -296,6 +295,8 @@ def is_archive(place: Path | Remote) -> bool:
 
 def members(archive: Path | Remote) -> Iterator[Member]:
     """The files of a tar file, in its order; PerceptError if it is none."""
+    import tarfile
+
     stream: BinaryIO
     try:
         stream = archive.opened() if isinstance(archive, Remote) else archive.open("rb")

@@ -25,9 +25,9 @@ FEWEST_CHANNELS = 64
 FEWEST_POSITIONS = 32 * 32
 """Rows times columns from which they pay; below lie the deepest layers, where errors add up."""
 
-TILES = 256
-"""Tiles that go through together, about: the kernels are read once for all of them, and what they
-become stays in the cache."""
+TILES = 128
+"""Tiles that go through together, about: the kernels are read once for all of them, and workers find
+parts enough to share."""
 
 POINTS = (0.0, 11 / 16, -11 / 16, 3 / 2, -3 / 2)
 """Where the polynomials are evaluated, besides at infinity; the usual 0, ±1, ±2 err 2.4 times as
@@ -119,7 +119,7 @@ def _winograd(x: Tensor, kernels: Tensor, bias: Tensor, padding: int) -> Tensor:
     """The convolution, with so many rows of padding above and below."""
     channels, height, width = x.shape[1], x.shape[2] - 2 + 2 * padding, x.shape[3]
     tiles_down, tiles_across = -(-height // 4), -(-width // 4)
-    down = -(-tiles_down // max(round(tiles_down * tiles_across / TILES), 1))
+    down = min(max(round(TILES / tiles_across), 1), tiles_down)
     out = x.new_empty(x.shape[0], kernels.shape[1], height, width)
 
     def filter_rows(image: Tensor, result: Tensor, top: int) -> None:

@@ -26,8 +26,8 @@ FEWEST_POSITIONS = 32 * 32
 """Rows times columns from which they pay; below lie the deepest layers, where errors add up."""
 
 TILES = 128
-"""Tiles that go through together, about: the kernels are read once for all of them, and workers find
-parts enough to share."""
+"""Tiles that go through together, about: the kernels are read once for all of them, and workers
+find parts enough to share."""
 
 POINTS = (0.0, 11 / 16, -11 / 16, 3 / 2, -3 / 2)
 """Where the polynomials are evaluated, besides at infinity; the usual 0, ±1, ±2 err 2.4 times as

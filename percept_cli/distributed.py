@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pyarrow import csv
 
 from percept_cli.errors import OutputError, PerceptError, shown, unwritable
 from percept_cli.inputs.pairs import Pair, pair_of_row
-from percept_cli.inputs.stored import Member, Place, Remote, Upload, place_of
+from percept_cli.inputs.stored import Member, Place, Remote, Upload
 from percept_cli.network.workers import available
 from percept_cli.outputs.csv_writer import columns_of
 from percept_cli.outputs.parquet_writer import cells_of, schema_of
@@ -130,14 +130,20 @@ def _words(place: Place | None) -> Any:
     """What a place is made from."""
     if isinstance(place, Member):
         return [_words(place.archive), place.name, place.start, place.size]
-    return place.url if isinstance(place, Remote) else None if place is None else str(place)
+    if isinstance(place, Remote):
+        return asdict(place)
+    return None if place is None else str(place)
 
 
 def _place(words: Any) -> Place:
     if isinstance(words, list):
         archive, name, start, size = words
-        return Member(place_of(archive), name, start, size)
-    return place_of(words)
+        return Member(_whole(archive), name, start, size)
+    return _whole(words)
+
+
+def _whole(words: Any) -> Path | Remote:
+    return Remote(**words) if isinstance(words, dict) else Path(words)
 
 
 def score_on_ray(

@@ -41,7 +41,7 @@ class Faulty(BaseHTTPRequestHandler):
         try:
             if ("busy" in self.path and times <= 2) or "always" in self.path:
                 self._answer(503, b"<Error><Code>SlowDown</Code><Message>slow</Message></Error>")
-            elif "forbidden" in self.path:
+            elif "forbidden" in self.path or ("locked" in self.path and self.command == "PUT"):
                 self._answer(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
             else:
                 if "slow" in self.path:

@@ -137,8 +137,13 @@ def approve(
     )
     done: Counter[str] = Counter()
     changes = approval.changes()
+    failed: set[Path | Remote] = set()
     for change in changes:
+        if change.successor in failed:
+            continue
         action = _done(change, talk, dry_run=dry_run)
+        if action == "error":
+            failed.add(change.baseline)
         done[action] += 1
         if action not in SILENT:
             file = change.candidate if action == "left out" else change.baseline

@@ -13,7 +13,7 @@ from PIL import Image
 from percept_cli.errors import PerceptError
 from percept_cli.inputs.configuration import TYPES, configured
 from percept_cli.inputs.ignore import beside
-from percept_cli.inputs.stored import place_of
+from percept_cli.inputs.stored import here, place_of
 from percept_cli.network.layers import DEFAULT_LAYERS, chosen
 
 MEASURE = "What is measured"
@@ -364,8 +364,9 @@ Limit = Annotated[
     typer.Option(min=0, help="Most rows of a table; 0 shows all.", rich_help_panel=RESULTS),
 ]
 Heatmap = Annotated[
-    Path | None,
+    Any,
     typer.Option(
+        parser=here,
         metavar="FILE_OR_DIR",
         help="Picture of where the images differ; for more than one pair a folder of them.",
         rich_help_panel=RESULTS,
@@ -466,9 +467,10 @@ ShardOf = Annotated[
     ),
 ]
 ReportTo = Annotated[
-    Path | None,
+    Any,
     typer.Option(
         "--report",
+        parser=here,
         metavar="DIR",
         help="Folder for a report to open in a browser.",
         rich_help_panel=RESULTS,

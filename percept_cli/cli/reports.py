@@ -39,6 +39,8 @@ class Reports:
     copy: bool = False
     _results: list[Result] = field(default_factory=list)
     _stored: dict[str, Place] = field(default_factory=dict)
+    _alike: set[str] = field(default_factory=set)
+    """Names of several stored images, whose URLs differ where they are not shown."""
 
     def __post_init__(self) -> None:
         from percept_cli.outputs.html_report import check_free
@@ -70,13 +72,15 @@ class Reports:
         """Keep the result, and where images of the pair are that are no files of this machine."""
         self._results.append(result)
         for place in (pair.reference, pair.candidate) if pair else ():
-            if isinstance(place, Stored):
-                self._stored[shown(place)] = place
+            name = shown(place)
+            if isinstance(place, Stored) and self._stored.setdefault(name, place) != place:
+                self._alike.add(name)
 
     def close(self, summary: Summary) -> None:
         """Write the report; OutputError if that fails."""
         made = self.settings()
-        report = _report(self.folder, made, made.max_pixels, copy=self.copy, stored=self._stored)
+        stored = {name: p for name, p in self._stored.items() if name not in self._alike}
+        report = _report(self.folder, made, made.max_pixels, copy=self.copy, stored=stored)
         report.write(self._results, summary, made)
 
 
@@ -123,7 +127,7 @@ def report_of_saved(
         (report.outside, f"not below {places}: --root DIR shows those of a folder"),
     ):
         if files_not_shown:
-            first = shown(Path(min(files_not_shown)))
+            first = min(files_not_shown)
             talk.note(f"pictures not shown: {len(files_not_shown)}, such as {first}, {what}")
     talk.note(f"report: {shown(folder / 'index.html')}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
 from percept_cli.inputs.pairs import Pair, is_folder, pairs_from_lines, pairs_in, pairs_of
 from percept_cli.inputs.shards import part_of, plan_of, shard_named
-from percept_cli.inputs.stored import Remote, exists, is_archive, place_of
+from percept_cli.inputs.stored import Remote, is_archive, place_of
 from percept_cli.outputs.words import command_line, left_out_words
 from percept_cli.results import Settings, Shard
 
@@ -104,16 +105,21 @@ def source_of(
 def checked_source(baseline: Path | Remote, candidate: Path | Remote) -> Source:
     """What a check compares; PerceptError if there is nothing."""
     if is_folder(candidate):
-        if not (is_archive(baseline) or exists(baseline)):
+        if not (is_archive(baseline) or baseline.exists()):
             command = command_line("approve", shown(baseline), shown(candidate)) or "approve"
             raise PerceptError(f"{shown(baseline)}: no baselines: make them: {command}")
-    elif not exists(candidate):
-        if not exists(baseline):
+    elif not _is_named(candidate):
+        if not _is_named(baseline):
             raise PerceptError(f"{shown(baseline)}, {shown(candidate)}: no such files: check them")
         if not is_folder(baseline):
             return _listed(baseline, candidate, [Pair(baseline, None, candidate.name)], [])
     pairs, skipped = checked_pairs(baseline, candidate)
     return _listed(baseline, candidate, pairs, skipped)
+
+
+def _is_named(place: Path | Remote) -> bool:
+    """Whether there is something, if only a link to what is gone."""
+    return os.path.lexists(place) if isinstance(place, Path) else place.exists()
 
 
 def _listed(
@@ -149,7 +155,8 @@ def _listed(
 def refuse_inputs(target: Path | Remote, source: Source) -> None:
     """PerceptError for a file or folder to write that is, or lies in, something to read."""
     if isinstance(target, Remote):
-        if any(str(target) == str(url) for url in source.urls):
+        name = target.url.rstrip("/") + "/"
+        if any(name.startswith(url.url.rstrip("/") + "/") for url in source.urls):
             raise PerceptError(
                 f"{shown(target)} is what is compared and would be overwritten: name another"
             )

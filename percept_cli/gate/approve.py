@@ -17,7 +17,7 @@ from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.gate.baselines import VARIANT, checked_pairs, matches, variant_name
 from percept_cli.inputs.files import MAX_BYTES, read_bytes, size_of
 from percept_cli.inputs.pairs import Pair, is_folder, pairs_of
-from percept_cli.inputs.stored import Place, Remote, exists, is_archive, named
+from percept_cli.inputs.stored import Place, Remote, is_archive, named
 from percept_cli.writing import remove, write_whole
 
 Action = Literal["added", "updated", "removed", "unchanged", "passed", "gone", "left out", "error"]
@@ -44,6 +44,10 @@ class Change:
     """Outside of this folder nothing is written or removed; None for the baseline's own."""
     sha256: str | None = None
     """Hash of the candidate that is accepted."""
+    size: int = 0
+    """Its bytes."""
+    successor: Path | Remote | None = None
+    """What takes its place: where that cannot be written it is not removed."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,13 @@ class Approval:
             raise PerceptError(f"variant {self.variant!r}: give a name without / and ~")
         if is_archive(self.baseline):
             raise PerceptError(f"{shown(self.baseline)}: a tar file cannot be changed: unpack it")
-        if not exists(self.candidate):
+        if not self.candidate.exists():
             raise PerceptError(f"{shown(self.candidate)}: no such file or folder: check the path")
+        if is_folder(self.candidate) and not is_folder(self.baseline) and self.baseline.exists():
+            raise PerceptError(
+                f"{shown(self.baseline)} is a file and {shown(self.candidate)} a folder: name a "
+                "folder of baselines"
+            )
         groups: dict[str, list[Pair]] = {}
         pairs, others = self._pairs()
         for pair in pairs:
@@ -127,7 +136,7 @@ class Approval:
 
     def _pairs(self) -> tuple[Sequence[Pair], list[str]]:
         """Pairs, and the names of those files among the candidates that are no images."""
-        if is_folder(self.candidate) and not exists(self.baseline):
+        if is_folder(self.candidate) and not self.baseline.exists():
             everything, others = pairs_of(self.candidate, self.candidate)
             pairs: Sequence[Pair] = [replace(pair, reference=None) for pair in everything]
         else:
@@ -159,14 +168,22 @@ class Approval:
             sha256 = hashlib.sha256(content).hexdigest()
             if self.accepted:
                 _check_unchanged(group, sha256, self.accepted[name])
-            equal = any(_holds(baseline, content) for baseline in _baselines(group))
+            equal = any(self._holds(baseline, content) for baseline in _baselines(group))
             size_of(content, shown(candidate), self.max_pixels, decode=not equal)
             if equal:
                 return Change("unchanged", target, candidate)
             action: Action = "updated" if target.exists() else "added"
         except PerceptError as error:
             return Change("error", target, candidate, str(error))
-        return Change(action, target, candidate, sha256=sha256)
+        return Change(action, target, candidate, sha256=sha256, size=len(content))
+
+    def _holds(self, place: Path | Remote, content: bytes) -> bool:
+        """Whether a baseline is there and has that content."""
+        if not place.exists():
+            return False
+        if isinstance(place, Path):
+            return place.stat().st_size == len(content) and place.read_bytes() == content
+        return place.read(self.max_bytes) == content
 
 
 def _baselines(group: list[Pair]) -> list[Path | Remote]:
@@ -215,12 +232,9 @@ def _replaced(target: Path | Remote, group: list[Pair]) -> Iterator[Change]:
         if reference == target or not _same(named(reference).stem, named(target).stem):
             continue
         # Where names in both Unicode forms are one file, it is the new one.
-        if not (isinstance(target, Path) and target.exists() and _are_one(target, reference)):
-            yield Change("removed", reference)
-
-
-def _are_one(file: Path, place: Path | Remote) -> bool:
-    return isinstance(place, Path) and file.samefile(place)
+        both = isinstance(target, Path) and isinstance(reference, Path) and target.exists()
+        if not (both and os.path.samefile(str(target), str(reference))):
+            yield Change("removed", reference, successor=target)
 
 
 def _same(name: str, other: str) -> bool:
@@ -228,24 +242,13 @@ def _same(name: str, other: str) -> bool:
     return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
 
 
-def _content(place: Place) -> bytes:
-    return place.read_bytes() if isinstance(place, Path) else place.read(MAX_BYTES)
-
-
-def _holds(place: Path | Remote, content: bytes) -> bool:
-    """Whether a baseline is there and has that content."""
-    if isinstance(place, Path) and place.exists() and place.stat().st_size != len(content):
-        return False
-    return place.exists() and _content(place) == content
-
-
 def mistaken(changes: Sequence[Change]) -> list[str]:
     """Candidates that are named like a variant of another one's baseline."""
-    candidates = [named(change.candidate) for change in changes if change.candidate]
+    candidates = {named(c.candidate): c.candidate for c in changes if c.candidate}
     stems = {path.with_suffix("") for path in candidates}
     return [
-        shown(path)
-        for path in candidates
+        shown(candidate)
+        for path, candidate in candidates.items()
         if (like := VARIANT.fullmatch(path.stem)) and path.with_name(like["stem"]) in stems
     ]
 
@@ -263,7 +266,10 @@ def carry_out(change: Change) -> None:
             else:
                 remove(target, change.root or target.parent)
         elif change.action in ("added", "updated") and candidate:
-            content = _content(candidate)
+            if isinstance(candidate, Path):
+                content = candidate.read_bytes()
+            else:
+                content = candidate.read(change.size + 1)
             if change.sha256 not in (None, hashlib.sha256(content).hexdigest()):
                 raise OutputError(f"{shown(candidate)} changed meanwhile: approve it again")
             if isinstance(target, Remote):

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
 from percept_cli.inputs.pairs import Pair, is_folder, pairs_of
-from percept_cli.inputs.stored import Remote, exists
+from percept_cli.inputs.stored import Remote
 
 VARIANT = re.compile(r"(?P<stem>.+)~(?P<variant>[^/\\~]+)")
 
@@ -39,7 +39,7 @@ def checked_pairs(
     if not is_folder(baseline):
         others = [] if is_folder(candidate) else _variants_of(baseline)
         variants = [replace(pairs[0], reference=place) for place in others]
-        if variants and not exists(baseline):
+        if variants and not baseline.exists():
             pairs = []
         return _without_equal([*pairs, *variants]) if variants else pairs, skipped
     return list(_with_variants(pairs)), skipped

@@ -164,6 +164,8 @@ def _stored_pairs(
 ) -> tuple[Sequence[Pair], list[str]]:
     if not is_folder(candidate):
         if is_folder(reference):
+            if not candidate.exists():
+                raise PerceptError(f"{shown(candidate)}: no such folder: check the path")
             raise PerceptError(
                 f"{shown(reference)} is a folder and {shown(candidate)} a file: to compare one "
                 "reference with a folder, name the file first"

@@ -48,13 +48,18 @@ class Remote:
     """An object, or a folder of them, that an fsspec URL names."""
 
     url: str = field(repr=False)
+    folder: str | None = field(default=None, repr=False, compare=False)
+    """URL of the folder in which it was found: in that `::` is a chain, after it part of a name."""
 
     def __str__(self) -> str:
         """The URL without what may be secret: user and password, of a web address the query."""
         return without_secrets(self.url)
 
     def __truediv__(self, name: str) -> Remote:
-        return Remote(f"{self._path.rstrip('/')}/{name}{self._query}")
+        path = self._path.rstrip("/")
+        if WEB.match(self.url):
+            return Remote(f"{path}/{name.replace('::', '%3A%3A')}{self._query}")
+        return Remote(f"{path}/{name}", self.folder or path)
 
     @property
     def _path(self) -> str:
@@ -118,7 +123,15 @@ class Remote:
 
     def exists(self) -> bool:
         """Whether there is such an object, or one below it; PerceptError if that cannot be told."""
-        return bool(self._tried(lambda fs, path: fs.exists(path)))
+
+        def found(fs: AbstractFileSystem, path: str) -> bool:
+            # Others than this take whatever fails for an answer.
+            try:
+                return fs.exists(path, strict=True) if WEB.match(self.url) else bool(fs.info(path))
+            except FileNotFoundError:
+                return False
+
+        return self._tried(found)
 
     def beside(self) -> list[Remote]:
         """The objects in its folder, with itself; of a web server nobody can tell."""
@@ -135,22 +148,19 @@ class Remote:
 
     def put(self, file: Path) -> None:
         """Store a file there; OutputError if that fails."""
-        try:
-            self._tried(lambda fs, path: fs.put_file(str(file), path))
-        except PerceptError as error:
-            raise OutputError(str(error)) from error
+        self._change(lambda fs, path: fs.put_file(str(file), path))
 
     def write(self, content: bytes) -> None:
         """Store an object there; OutputError if that fails."""
-        try:
-            self._tried(lambda fs, path: fs.pipe_file(path, content))
-        except PerceptError as error:
-            raise OutputError(str(error)) from error
+        self._change(lambda fs, path: fs.pipe_file(path, content))
 
     def remove(self) -> None:
         """Remove the object; OutputError if that fails."""
+        self._change(lambda fs, path: fs.rm_file(path))
+
+    def _change(self, act: Callable[[AbstractFileSystem, str], object]) -> None:
         try:
-            self._tried(lambda fs, path: fs.rm_file(path))
+            self._tried(act)
         except PerceptError as error:
             raise OutputError(str(error)) from error
 
@@ -166,14 +176,17 @@ class Remote:
                 Retrying,
                 retry_if_not_exception_type,
                 stop_after_attempt,
-                wait_exponential_jitter,
+                wait_exponential,
+                wait_random,
             )
 
-            fs, path = url_to_fs(self.url)
+            root = self.folder or self.url
+            fs, path = url_to_fs(root)
+            path += self.url[len(root) :]
             for attempt in Retrying(
                 # Some try again by themselves.
                 stop=stop_after_attempt(1 if hasattr(fs, "retries") else ATTEMPTS),
-                wait=wait_exponential_jitter(FIRST_PAUSE, jitter=FIRST_PAUSE),
+                wait=wait_exponential(FIRST_PAUSE) + wait_random(0, FIRST_PAUSE),
                 retry=retry_if_not_exception_type(FINAL),
                 reraise=True,
             ):
@@ -268,19 +281,22 @@ def place_of(text: str | os.PathLike[str]) -> Path | Remote:
     """What a text names: an fsspec URL, else a path. `file://` is the path that it names."""
     if isinstance(text, Path):
         return text
-    named = os.fspath(text)
-    if not URL.match(named):
-        return Path(named)
-    if named.lower().startswith("file://"):
+    words = os.fspath(text)
+    if not URL.match(words):
+        return Path(words)
+    if words.lower().startswith("file://"):
         from urllib.request import url2pathname
 
-        return Path(url2pathname(urlsplit(named).path))
-    return Remote(named)
+        return Path(url2pathname(urlsplit(words).path))
+    return Remote(words)
 
 
-def exists(place: Path | Remote) -> bool:
-    """Whether there is something of that name, if only a link to what is gone."""
-    return os.path.lexists(place) if isinstance(place, Path) else place.exists()
+def here(text: str) -> Path:
+    """A path of this machine; PerceptError for a URL."""
+    place = place_of(text)
+    if isinstance(place, Remote):
+        raise PerceptError(f"{place}: pictures are written on this machine only: name a folder")
+    return place
 
 
 def resolved(place: Path | Remote) -> Path | Remote:

@@ -40,7 +40,7 @@ def annotation_lines(results: Sequence[Result], checkout: str | None = None) -> 
 
 
 def _from_checkout(file: str, checkout: str | None) -> str:
-    if checkout is None:
+    if checkout is None or "://" in file:
         return file
     path = os.path.relpath(os.path.realpath(file), os.path.realpath(checkout))
     return file if path.startswith("..") else PurePath(path).as_posix()

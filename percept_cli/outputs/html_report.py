@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -150,10 +150,11 @@ class Report:
         if path.suffix.lower() not in SHOWN_BY_BROWSERS or not self._may_read(file):
             return None
         if copied:
-            with suppress(PerceptError):  # It may be gone by now.
+            try:
                 content = self.stored.get(file, path.read_bytes)()
-                return self._kept(content, path.suffix.lower(), "originals")
-            return None
+            except PerceptError:  # It may be gone by now.
+                return None
+            return self._kept(content, path.suffix.lower(), "originals")
         if file in self.stored:
             return None
         try:

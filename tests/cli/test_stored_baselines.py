@@ -14,6 +14,9 @@ from object_store import client_of_store
 from PIL import Image
 
 import percept_cli
+from percept_cli.errors import PerceptError
+from percept_cli.inputs import stored
+from percept_cli.inputs.stored import Remote
 
 
 @pytest.fixture
@@ -126,6 +129,56 @@ def test_what_a_store_refuses_is_an_error_of_its_image(
     assert set(objects("some")) == {"list.png", "below/form.png"}
     done = percept("check", "s3://eval/some", "shots", "--watch", **store)
     assert done.returncode == 2 and "images or folders of this machine" in done.stderr
+
+
+def test_no_baseline_is_lost_by_what_goes_wrong(
+    percept: Run, shots: Path, store: dict[str, str]
+) -> None:
+    client, content = client_of_store(), (shots / "list.png").read_bytes()
+    for name in ("one/home.png", "kept/locked.png"):
+        client.put_object(Bucket="eval", Key=name, Body=content)
+    done = percept("approve", "s3://eval/one/home.png", "shots", **store)
+    assert done.returncode == 2 and "name a folder of baselines" in done.stderr
+    assert objects("one") == {"home.png": content}
+    Image.open(shots / "home.png").save(shots / "locked.webp")
+    done = percept("approve", "s3://eval/kept", "shots", "locked*", **store)
+    assert done.returncode == 3 and "kept/locked.webp: no permission" in done.stderr
+    assert objects("kept") == {"locked.png": content} and "removed" not in done.stdout
+
+
+def test_two_colons_are_part_of_a_name_below_a_url(
+    percept: Run, shots: Path, store: dict[str, str]
+) -> None:
+    change((shots / "home.png").rename(shots / "list.png::x.png"))
+    url = "s3://eval/chains"
+    assert percept("approve", url, "shots", **store).returncode == 0
+    assert objects("chains") == files(shots)
+    assert "3 identical" in percept("check", url, "shots", **store).stdout
+    assert "3 identical" in percept("check", "shots", url, **store).stdout
+    refused = percept("check", url, "shots", f"--json={url}/results.json", **store)
+    assert refused.returncode == 2 and "would be overwritten" in refused.stderr
+    for flag in ("--report", "--heatmap"):
+        refused = percept("check", url, "shots", f"{flag}=s3://eval/page", **store)
+        assert refused.returncode == 2 and "on this machine only" in refused.stderr
+    gone = percept("check", "shots", "s3://eval/typo", **store)
+    assert gone.returncode == 2 and "s3://eval/typo: no such folder" in gone.stderr
+
+
+def test_what_cannot_be_asked_for_is_not_taken_for_gone(
+    store: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "FIRST_PAUSE", 0.001)
+    web = f"{store['AWS_ENDPOINT_URL']}/eval"
+    assert not Remote(f"{web}/nothing.png").exists()
+    for name in ("forbidden.png", "always.png"):
+        with pytest.raises(PerceptError, match="cannot be used"):
+            Remote(f"{web}/{name}").exists()
+    for name, value in store.items():
+        monkeypatch.setenv(name, value)
+    assert Remote("s3://eval").exists() and Remote("s3://eval/truth").exists()
+    assert not Remote("s3://eval/nothing").exists()
+    with pytest.raises(PerceptError, match="no permission"):
+        Remote("s3://eval/forbidden").exists()
 
 
 def test_candidates_in_a_tar_file_are_accepted_but_for_names_that_lead_out(

@@ -22,7 +22,7 @@ from percept_cli.gate.check import PASSES, Check
 from percept_cli.inputs.files import MAX_BYTES
 from percept_cli.inputs.pairs import Pair
 from percept_cli.inputs.saved import read_saved
-from percept_cli.inputs.stored import Remote, place_of
+from percept_cli.inputs.stored import Remote, here, place_of
 from percept_cli.scoring.options import MAX_PIXELS
 
 SILENT = ("unchanged", "passed", "error")
@@ -55,6 +55,7 @@ def approve(
         Path | None,
         typer.Option(
             "--from",
+            parser=here,
             metavar="RESULTS",
             help="Only what failed in this check's JSON, unless an image has changed since. Names "
             "BASELINE and CANDIDATE, so that all arguments are GLOBs.",

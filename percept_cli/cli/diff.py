@@ -12,6 +12,7 @@ from percept_cli.cli import options as shared
 from percept_cli.errors import one_line
 from percept_cli.gate.difference import Difference
 from percept_cli.inputs.saved import read_saved
+from percept_cli.inputs.stored import here
 from percept_cli.outputs.console import Console, plain_table
 from percept_cli.outputs.words import figure
 
@@ -19,8 +20,12 @@ SHOWN = 20
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(metavar="OLD", help="JSON results of a run.")],
-    after: Annotated[Path, typer.Argument(metavar="NEW", help="JSON results of a later one.")],
+    before: Annotated[
+        Path, typer.Argument(parser=here, metavar="OLD", help="JSON results of a run.")
+    ],
+    after: Annotated[
+        Path, typer.Argument(parser=here, metavar="NEW", help="JSON results of a later one.")
+    ],
     limit: shared.Limit = SHOWN,
 ) -> None:
     """What became better or worse between two runs over the same images, the largest change first.

@@ -11,6 +11,7 @@ import typer
 
 from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.inputs.saved import read_saved
+from percept_cli.inputs.stored import here
 from percept_cli.outputs.explanation import explanation
 from percept_cli.results import Result
 
@@ -18,7 +19,9 @@ from percept_cli.results import Result
 def explain(
     results: Annotated[
         Path,
-        typer.Argument(metavar="RESULTS", help="JSON file that 'compare' or 'check' has written."),
+        typer.Argument(
+            parser=here, metavar="RESULTS", help="JSON file that 'compare' or 'check' has written."
+        ),
     ],
     name: Annotated[
         str | None,

@@ -16,6 +16,7 @@ from percept_cli.gate.beginning import Beginning, are_rendered, beginning
 from percept_cli.gate.check import Check
 from percept_cli.gate.rules import Rules
 from percept_cli.inputs.pairs import Pair, pairs_of
+from percept_cli.inputs.stored import here
 from percept_cli.outputs.words import MOST_NAMED, command_line
 from percept_cli.scoring.options import MAX_PIXELS
 from percept_cli.writing import write_whole
@@ -55,10 +56,13 @@ MEANINGS = {
 def init(
     context: typer.Context,
     baseline: Annotated[
-        Path, typer.Argument(metavar="BASELINE", help="Folder of accepted images, or for them.")
+        Path,
+        typer.Argument(
+            parser=here, metavar="BASELINE", help="Folder of accepted images, or for them."
+        ),
     ],
     candidate: Annotated[
-        Path, typer.Argument(metavar="CANDIDATE", help="Folder of images to check.")
+        Path, typer.Argument(parser=here, metavar="CANDIDATE", help="Folder of images to check.")
     ],
     workers: shared.Workers = None,
     quiet: shared.Quiet = False,

@@ -17,7 +17,7 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.merge import merged
 from percept_cli.inputs.saved import Saved, read_saved
-from percept_cli.inputs.stored import Remote, resolved
+from percept_cli.inputs.stored import Remote, here, resolved
 
 SHOWN = 20
 
@@ -25,7 +25,9 @@ SHOWN = 20
 def merge(
     results: Annotated[
         list[Path],
-        typer.Argument(metavar="RESULTS...", help="JSON files of all shards, in any order."),
+        typer.Argument(
+            parser=here, metavar="RESULTS...", help="JSON files of all shards, in any order."
+        ),
     ],
     json: shared.Json = None,
     junit: shared.JUnit = None,

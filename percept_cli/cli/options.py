@@ -293,6 +293,7 @@ CacheIn = Annotated[
     Path | None,
     typer.Option(
         "--cache",
+        parser=here,
         envvar="PERCEPT_CACHE",
         metavar="DIR",
         help="Folder that keeps scores, so that no pair is computed twice.",
@@ -493,6 +494,7 @@ Root = Annotated[
     list[Path] | None,
     typer.Option(
         "--root",
+        parser=here,
         metavar="DIR",
         help="Show only pictures below this folder; repeatable. Else those below the current one "
         "and the folders of RESULTS.",

@@ -11,6 +11,7 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.difference import Difference
 from percept_cli.inputs.saved import read_saved
+from percept_cli.inputs.stored import here
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.also import EQUAL
 
@@ -19,10 +20,14 @@ MEASURES = ("total", "peak", "jnd", *EQUAL)
 
 def plot(
     results: Annotated[
-        list[Path], typer.Argument(metavar="RESULTS", help="JSON results of one run, or of two.")
+        list[Path],
+        typer.Argument(parser=here, metavar="RESULTS", help="JSON results of one run, or of two."),
     ],
     output: Annotated[
-        Path, typer.Option(help="The picture: a file that ends in .png, .svg or .pdf.")
+        Path,
+        typer.Option(
+            parser=here, metavar="FILE", help="The picture: a file that ends in .png, .svg or .pdf."
+        ),
     ] = Path("plot.png"),
     against: Annotated[
         str | None,

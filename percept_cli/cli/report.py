@@ -12,16 +12,24 @@ from percept_cli.cli.reports import report_of_saved
 from percept_cli.cli.talk import Talk
 from percept_cli.cli.viewing import open_report
 from percept_cli.inputs.saved import read_saved
+from percept_cli.inputs.stored import here
 
 
 def report(
     results: Annotated[
         Path,
-        typer.Argument(metavar="RESULTS", help="JSON file that 'check' or 'compare' has written."),
+        typer.Argument(
+            parser=here, metavar="RESULTS", help="JSON file that 'check' or 'compare' has written."
+        ),
     ],
     output: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Folder for the report.", rich_help_panel=shared.RESULTS),
+        typer.Option(
+            parser=here,
+            metavar="DIR",
+            help="Folder for the report.",
+            rich_help_panel=shared.RESULTS,
+        ),
     ] = Path("percept-report"),
     report_copy: shared.ReportCopy = False,
     open_page: shared.OpenReport = False,

@@ -83,7 +83,7 @@ class Folder:
             found: Mapping[str, Place] = {member.name: member for member in members(place)}
         else:
             assert isinstance(place, Remote)
-            found = {name: place / name for name in place.files()}
+            found = place.below()
         shown_ones = {
             name: image
             for name, image in found.items()
@@ -138,6 +138,8 @@ def pairs_of(
         is_local_folder = isinstance(place, Path) and place.is_dir()
         if place.name.lower().endswith(COMPRESSED) and not is_local_folder:
             raise PerceptError(f"{shown(place)}: compressed tar files are not read: unpack it")
+        if isinstance(place, Remote):
+            place.look_anew()
     if Remote in map(type, (reference, candidate)) or any(map(is_archive, (reference, candidate))):
         return _stored_pairs(reference, candidate)
     assert isinstance(reference, Path) and isinstance(candidate, Path)
@@ -172,6 +174,8 @@ def _stored_pairs(
             )
         return [Pair(reference, candidate, candidate.name)], []
     found = Folder.of(candidate)
+    if not reference.exists():
+        raise PerceptError(f"{shown(reference)}: no such file or folder: check the path")
     if is_folder(reference):
         return _folders(Folder.of(reference), found)
     pairs = [Pair(reference, found.at(name), name) for name in sorted(found.names)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from percept_cli.errors import OutputError, PerceptError, shown
 
@@ -105,21 +105,31 @@ class Remote:
 
     def part(self, start: int, end: int) -> bytes:
         """Some of its bytes; PerceptError as `read`."""
-        return bytes(self._tried(lambda fs, path: fs.cat_file(path, start=start, end=end)))
+        content = bytes(self._tried(lambda fs, path: fs.cat_file(path, start=start, end=end)))
+        # Some web servers know no parts, and give all.
+        return content if len(content) <= end - start else content[start:end]
 
     def is_folder(self) -> bool:
         """Whether it holds objects; PerceptError if that cannot be told."""
         # On the web one would have to fetch it to know.
         return not (self.suffix and WEB.match(self.url)) and _is_folder(self)
 
-    def files(self) -> list[str]:
-        """Names of all objects below it, without its own."""
+    def below(self) -> dict[str, Remote]:
+        """All objects below it, by their names without its own."""
 
-        def below(fs: AbstractFileSystem, path: str) -> list[str]:
+        def names(fs: AbstractFileSystem, path: str) -> list[str]:
             root = path.rstrip("/") + "/"
             return [str(name).removeprefix(root) for name in fs.find(path)]
 
-        return sorted(self._tried(below))
+        # What ends with a slash stands for a folder.
+        found = [name for name in sorted(self._tried(names)) if name and not name.endswith("/")]
+        web = WEB.match(self.url)
+        return {unquote(name) if web else name: self / name for name in found}
+
+    def look_anew(self) -> None:
+        """Forget what was found there before."""
+        _is_folder.cache_clear()
+        self._tried(lambda fs, _: fs.invalidate_cache())
 
     def exists(self) -> bool:
         """Whether there is such an object, or one below it; PerceptError if that cannot be told."""
@@ -295,7 +305,7 @@ def here(text: str) -> Path:
     """A path of this machine; PerceptError for a URL."""
     place = place_of(text)
     if isinstance(place, Remote):
-        raise PerceptError(f"{place}: pictures are written on this machine only: name a folder")
+        raise PerceptError(f"{place}: no URL is taken here: name a path of this machine")
     return place
 
 

@@ -159,7 +159,7 @@ def test_two_colons_are_part_of_a_name_below_a_url(
     assert refused.returncode == 2 and "would be overwritten" in refused.stderr
     for flag in ("--report", "--heatmap"):
         refused = percept("check", url, "shots", f"{flag}=s3://eval/page", **store)
-        assert refused.returncode == 2 and "on this machine only" in refused.stderr
+        assert refused.returncode == 2 and "no URL is taken here" in refused.stderr
     gone = percept("check", "shots", "s3://eval/typo", **store)
     assert gone.returncode == 2 and "s3://eval/typo: no such folder" in gone.stderr
 

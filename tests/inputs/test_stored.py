@@ -230,3 +230,51 @@ def test_what_a_manifest_says_besides_is_plain(percept: Run, tmp_path: Path) -> 
     assert rows[0]["when"].startswith("2026-01-02") and rows[1]["error"] and rows[2]["error"]
     for form in ("jsonl", "csv", "json"):
         assert percept("compare", "--pairs=m.parquet", LAYERS, "--format", form).returncode == 3
+
+
+def test_a_web_server_without_parts_and_with_encoded_names(percept: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "web" / "images"
+    folder.mkdir(parents=True)
+    for name in ("plain.jpg", "a b.jpg", "50% é#1?x::y.jpg"):
+        (folder / name).write_bytes((CHANGED / "coffee.jpg").read_bytes())
+    tar_of(folder, tmp_path / "web" / "images.tar")
+    handler = partial(Quiet, directory=tmp_path / "web")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/images"
+    for place in (url, f"{url}.tar"):
+        done = percept("compare", folder, place, "--format=json")
+        assert json.loads(done.stdout)["summary"]["identical"] == 3, done.stderr
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("init", "s3://eval/truth", "."),
+        ("compare", ".", ".", "--cache=s3://eval/cache"),
+        ("merge", "s3://eval/results.json"),
+        ("approve", "--from=s3://eval/results.json"),
+        ("plot", "s3://eval/results.json"),
+    ],
+)
+def test_a_url_where_none_is_taken_is_an_error(percept: Run, arguments: tuple[str, ...]) -> None:
+    done = percept(*arguments)
+    assert done.returncode == 2
+    assert "no URL is taken here: name a path of this machine" in done.stderr
+    assert done.stderr.startswith("percept: s3://eval/")
+
+
+def test_what_came_after_the_first_look_is_found(
+    store: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in store.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PerceptError, match="s3://eval/late: no such file or folder"):
+        percept_cli.check("s3://eval/late", CHANGED)
+    content = (CHANGED / "coffee.jpg").read_bytes()
+    client_of_store().put_object(Bucket="eval", Key="late/", Body=b"")
+    client_of_store().put_object(Bucket="eval", Key="late/coffee.jpg", Body=content)
+    (found,) = (r for r in percept_cli.check("s3://eval/late", CHANGED) if r.reference)
+    assert found.status == "identical"

@@ -285,7 +285,9 @@ def test_a_killed_run_continues_and_ends_as_if_nothing_had_been(
     chance, kills = random.Random(0), 0
     for _ in range(3):
         process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(**ON))
-        time.sleep(chance.uniform(1.0, 3.0))
+        while not (tmp_path / "k/scores.sqlite").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.4))
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
         written = tmp_path / "r.json"

@@ -316,7 +316,8 @@ def resolved(place: Path | Remote) -> Path | Remote:
 
 def is_archive(place: Path | Remote) -> bool:
     """Whether it is a tar file, which counts as the folder of its files."""
-    return place.suffix.lower() == ".tar"
+    is_tar = place.suffix.lower() == ".tar"
+    return is_tar and not (isinstance(place, Path) and place.is_dir())
 
 
 def members(archive: Path | Remote) -> Iterator[Member]:

@@ -278,3 +278,13 @@ def test_what_came_after_the_first_look_is_found(
     client_of_store().put_object(Bucket="eval", Key="late/coffee.jpg", Body=content)
     (found,) = (r for r in percept_cli.check("s3://eval/late", CHANGED) if r.reference)
     assert found.status == "identical"
+
+
+def test_a_folder_may_be_called_like_a_tar_file(percept: Run, tmp_path: Path) -> None:
+    (tmp_path / "shots.tar").mkdir()
+    (tmp_path / "shots.tar/coffee.jpg").write_bytes((CHANGED / "coffee.jpg").read_bytes())
+    assert percept("approve", "base", "shots.tar").returncode == 0
+    (tmp_path / "base").rename(tmp_path / "base.tar")
+    done = percept("check", "base.tar", "shots.tar")
+    assert done.returncode == 0 and "1 identical" in done.stdout
+    assert "1 unchanged" in percept("approve", "base.tar", "shots.tar").stderr

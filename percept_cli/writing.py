@@ -8,7 +8,6 @@ killed: the next run that writes to the folder removes it.
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from errno import EISDIR
 from pathlib import Path
@@ -122,7 +121,7 @@ def _begun(target: Path) -> tuple[Path, BinaryIO]:
     """A new file beside the target, locked, with the mode that the umask asks for."""
     kept = os.fsencode(target.name)[:LONGEST].decode("utf-8", "ignore")
     while True:
-        path = target.with_name(f".{kept}.{secrets.token_hex(8)}{UNFINISHED}")
+        path = target.with_name(f".{kept}.{os.urandom(8).hex()}{UNFINISHED}")
         file = path.open("xb")
         if not fcntl:
             return path, file

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -12,7 +11,7 @@ from percept_cli.cli import options as shared
 from percept_cli.errors import one_line
 from percept_cli.gate.difference import Difference
 from percept_cli.inputs.saved import read_saved
-from percept_cli.inputs.stored import here
+from percept_cli.inputs.stored import place_of
 from percept_cli.outputs.console import Console, plain_table
 from percept_cli.outputs.words import figure
 
@@ -21,10 +20,13 @@ SHOWN = 20
 
 def diff(
     before: Annotated[
-        Path, typer.Argument(parser=here, metavar="OLD", help="JSON results of a run.")
+        Any,
+        typer.Argument(
+            parser=place_of, metavar="OLD", help="JSON results of a run: a file, or a URL."
+        ),
     ],
     after: Annotated[
-        Path, typer.Argument(parser=here, metavar="NEW", help="JSON results of a later one.")
+        Any, typer.Argument(parser=place_of, metavar="NEW", help="JSON results of a later one.")
     ],
     limit: shared.Limit = SHOWN,
 ) -> None:

@@ -9,20 +9,16 @@ from typing import Annotated
 
 import typer
 
+from percept_cli.cli import options as shared
 from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.inputs.saved import read_saved
-from percept_cli.inputs.stored import here
+from percept_cli.inputs.stored import Remote
 from percept_cli.outputs.explanation import explanation
 from percept_cli.results import Result
 
 
 def explain(
-    results: Annotated[
-        Path,
-        typer.Argument(
-            parser=here, metavar="RESULTS", help="JSON file that 'compare' or 'check' has written."
-        ),
-    ],
+    results: shared.SavedResults,
     name: Annotated[
         str | None,
         typer.Argument(metavar="NAME", help="Image: its path, or the end of it; else the worst."),
@@ -43,7 +39,7 @@ def explain(
             print(f"  {one_line(sentence)}")
 
 
-def _named(results: Sequence[Result], name: str | None, file: Path) -> Sequence[Result]:
+def _named(results: Sequence[Result], name: str | None, file: Path | Remote) -> Sequence[Result]:
     """The results of that name, or the worst; PerceptError if there is none."""
     if not results:
         raise PerceptError(f"{shown(file)}: holds no pair: there is nothing to explain")

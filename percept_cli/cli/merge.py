@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,16 +17,18 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.merge import merged
 from percept_cli.inputs.saved import Saved, read_saved
-from percept_cli.inputs.stored import Remote, here, resolved
+from percept_cli.inputs.stored import Remote, place_of, resolved
 
 SHOWN = 20
 
 
 def merge(
     results: Annotated[
-        list[Path],
+        list[Any],
         typer.Argument(
-            parser=here, metavar="RESULTS...", help="JSON files of all shards, in any order."
+            parser=place_of,
+            metavar="RESULTS...",
+            help="JSON of all shards, in any order: files, or URLs.",
         ),
     ],
     json: shared.Json = None,

@@ -59,6 +59,14 @@ Checked = Annotated[
         parser=place_of, metavar="CANDIDATE", help="Image, or folder, to check, likewise."
     ),
 ]
+SavedResults = Annotated[
+    Any,
+    typer.Argument(
+        parser=place_of,
+        metavar="RESULTS",
+        help="JSON that 'compare' or 'check' has written: a file, or a URL.",
+    ),
+]
 Layers = Annotated[
     str | None,
     typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.difference import Difference
 from percept_cli.inputs.saved import read_saved
-from percept_cli.inputs.stored import here
+from percept_cli.inputs.stored import here, place_of
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.also import EQUAL
 
@@ -20,8 +20,12 @@ MEASURES = ("total", "peak", "jnd", *EQUAL)
 
 def plot(
     results: Annotated[
-        list[Path],
-        typer.Argument(parser=here, metavar="RESULTS", help="JSON results of one run, or of two."),
+        list[Any],
+        typer.Argument(
+            parser=place_of,
+            metavar="RESULTS",
+            help="JSON results of one run, or of two: files, or URLs.",
+        ),
     ],
     output: Annotated[
         Path,

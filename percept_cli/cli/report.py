@@ -16,12 +16,7 @@ from percept_cli.inputs.stored import here
 
 
 def report(
-    results: Annotated[
-        Path,
-        typer.Argument(
-            parser=here, metavar="RESULTS", help="JSON file that 'check' or 'compare' has written."
-        ),
-    ],
+    results: shared.SavedResults,
     output: Annotated[
         Path,
         typer.Option(

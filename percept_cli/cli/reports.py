@@ -15,7 +15,7 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.inputs.pairs import Pair
 from percept_cli.inputs.saved import Saved
-from percept_cli.inputs.stored import Place, Stored
+from percept_cli.inputs.stored import URL, Place, Remote, Stored
 from percept_cli.results import Result, Settings
 from percept_cli.scoring.options import MAX_PIXELS
 from percept_cli.scoring.scored import Scored
@@ -108,7 +108,7 @@ def report_for(
 def report_of_saved(
     folder: Path,
     saved: Saved,
-    files: Sequence[Path],
+    files: Sequence[Path | Remote],
     roots: Sequence[Path],
     talk: Talk,
     *,
@@ -118,12 +118,15 @@ def report_of_saved(
 
     It shows pictures below the roots, else below the current folder and the folders of the files.
     """
-    below = list(roots) or [Path(), *(file.parent for file in files)]
+    own = [file.parent for file in files if isinstance(file, Path)]
+    below = list(roots) or [Path(), *own]
     report = _report(folder, saved.settings, MAX_PIXELS, copy=copy, roots=below)
     report.write(saved.results, saved.summary, saved.settings)
     places = ", ".join(dict.fromkeys(shown(root) for root in below))
+    elsewhere = {file for file in report.missing if URL.match(file)}
     for files_not_shown, what in (
-        (report.missing, "not there: restore them, or run this where they are"),
+        (elsewhere, "elsewhere: the report of the run itself shows them (check --report)"),
+        (report.missing - elsewhere, "not there: restore them, or run this where they are"),
         (report.outside, f"not below {places}: --root DIR shows those of a folder"),
     ):
         if files_not_shown:

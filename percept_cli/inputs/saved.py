@@ -11,8 +11,12 @@ from typing import Any
 
 from percept_cli.canvas import canvas_of
 from percept_cli.errors import PerceptError, one_line, shown
+from percept_cli.inputs.stored import Remote
 from percept_cli.results import SCORING_VERSION, VERSION, Result, Settings
 from percept_cli.summary import Summary
+
+MOST_BYTES = 1 << 40
+"""Of results elsewhere: no bound, but a number that every file system takes."""
 
 LONGEST = 200
 """Most characters of what is said to be wrong in a file."""
@@ -22,17 +26,18 @@ LONGEST = 200
 class Saved:
     """The results of a run."""
 
-    file: Path
+    file: Path | Remote
     settings: Settings
     results: tuple[Result, ...]
     summary: Summary
 
 
-def read_saved(file: Path) -> Saved:
+def read_saved(file: Path | Remote) -> Saved:
     """A run's results; PerceptError for a file that holds none, or not all of them."""
     name = shown(file)
     try:
-        text = file.read_text(encoding="utf-8")
+        content = file.read(MOST_BYTES) if isinstance(file, Remote) else file.read_bytes()
+        text = content.decode()
     except OSError as error:
         raise PerceptError(f"{name}: cannot be read ({error.strerror}): check the path") from error
     except UnicodeDecodeError as error:
@@ -52,7 +57,9 @@ def read_saved(file: Path) -> Saved:
                 f"{name}: figures of scoring version {settings.scoring_version}, this percept's is "
                 f"{SCORING_VERSION}: they do not compare, make them again"
             )
-        results = tuple(_beside(file, Result.of(pair)) for pair in document["pairs"])
+        results = tuple(map(Result.of, document["pairs"]))
+        if isinstance(file, Path):
+            results = tuple(_beside(file, result) for result in results)
         for result in results:
             _check_places(result)
         summary = Summary.over(results, document["summary"].get("by"))

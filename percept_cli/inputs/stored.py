@@ -35,6 +35,9 @@ IN_FLIGHT = 32
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, ImportError)
 """What trying again does not mend."""
 
+PASSING = (408, 425, 429)
+"""Web servers' answers from 400 to 499 that do not say that the request is wrong."""
+
 
 def without_secrets(text: str) -> str:
     """The text without users, passwords and the queries of web addresses that are in it."""
@@ -172,6 +175,8 @@ class Remote:
         try:
             self._tried(act)
         except PerceptError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise OutputError(f"{self}: no such bucket, or folder: check the URL") from error
             raise OutputError(str(error)) from error
 
     def located(self) -> tuple[AbstractFileSystem, str]:
@@ -184,7 +189,7 @@ class Remote:
             from fsspec.core import url_to_fs
             from tenacity import (
                 Retrying,
-                retry_if_not_exception_type,
+                retry_if_exception,
                 stop_after_attempt,
                 wait_exponential,
                 wait_random,
@@ -197,7 +202,7 @@ class Remote:
                 # Some try again by themselves.
                 stop=stop_after_attempt(1 if hasattr(fs, "retries") else ATTEMPTS),
                 wait=wait_exponential(FIRST_PAUSE) + wait_random(0, FIRST_PAUSE),
-                retry=retry_if_not_exception_type(FINAL),
+                retry=retry_if_exception(_may_pass),
                 reraise=True,
             ):
                 with attempt:
@@ -345,6 +350,12 @@ def members(archive: Path | Remote) -> Iterator[Member]:
 @cache
 def _is_folder(place: Remote) -> bool:
     return bool(place._tried(lambda fs, path: fs.isdir(path)))
+
+
+def _may_pass(error: BaseException) -> bool:
+    status = getattr(error, "status", None)  # Of a web server's answer.
+    refused = isinstance(status, int) and (400 <= status < 500 or status == 501)
+    return not isinstance(error, FINAL) and (not refused or status in PASSING)
 
 
 def _first_line(error: BaseException) -> str:

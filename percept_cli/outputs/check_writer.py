@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
-from rich.text import Text
-
 from percept_cli.errors import one_line
-from percept_cli.outputs.console import Console
 from percept_cli.outputs.words import (
     figure,
     jnd_words,
@@ -25,12 +23,15 @@ SHOWN_REGIONS = 3
 STYLES = {"failed": "bold red", "missing": "bold red", "new": "bold yellow", "error": "bold red"}
 VERDICTS = {"passed": "bold green", "failed": "bold red", "incomplete": "bold red"}
 
+Words = str | tuple[str, str]
+"""Text, or text and its style."""
+
 
 class CheckWriter:
     """Shows the first `limit` of the results that do not pass, in full; all for `limit=0`."""
 
     def __init__(self, stream: TextIO, settings: Callable[[], Settings], limit: int) -> None:
-        self._console = Console(file=stream, highlight=False)
+        self._stream = stream
         self._settings = settings
         self._limit = limit
         self._shown = self._left_out = 0
@@ -40,30 +41,39 @@ class CheckWriter:
         if not result.failures and result.status != "error":
             if variant_of(result):
                 line = f"{one_line(result.name)}  passed as {one_line(result.reference or '')}"
-                self._print(Text(line, style="dim"))
+                self._print((line, "dim"))
             return
         if self._limit and self._shown == self._limit:
             self._left_out += 1
             return
         self._shown += 1
         status = result.status.upper(), STYLES[result.status]
-        self._print(Text.assemble(status, "  ", *_head(result)))
+        self._print(status, "  ", *_head(result))
         for line in _details(result):
-            self._print(Text(f"  {line}"))
+            self._print(f"  {line}")
 
     def close(self, summary: Summary) -> None:
         """Show the summary, the verdict and the settings."""
         if self._left_out:
-            self._print(Text(f"… and {self._left_out} more: --limit 0 shows all", style="dim"))
+            self._print((f"… and {self._left_out} more: --limit 0 shows all", "dim"))
         if self._shown:
-            self._print(Text())
+            self._print()
         verdict = summary.verdict or "incomplete"
-        self._print(Text.assemble((verdict, VERDICTS[verdict]), "  ", summary_line(summary)))
-        self._print(Text(settings_line(self._settings()), style="dim"))
-        self._console.file.flush()
+        self._print((verdict, VERDICTS[verdict]), "  ", summary_line(summary))
+        self._print((settings_line(self._settings()), "dim"))
+        self._stream.flush()
 
-    def _print(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+    def _print(self, *line: Words) -> None:
+        if not (self._stream.isatty() or os.environ.get("FORCE_COLOR")):
+            # Importing Rich takes longer than a small check.
+            self._stream.write("".join(x if isinstance(x, str) else x[0] for x in line) + "\n")
+            return
+        from rich.text import Text
+
+        from percept_cli.outputs.console import Console
+
+        console = Console(file=self._stream, highlight=False)
+        console.print(Text.assemble(*line), soft_wrap=True)
 
 
 def _head(result: Result) -> Iterable[str]:

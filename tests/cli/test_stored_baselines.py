@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,33 @@ def test_what_a_store_refuses_is_an_error_of_its_image(
     assert set(objects("some")) == {"list.png", "below/form.png"}
     done = percept("check", "s3://eval/some", "shots", "--watch", **store)
     assert done.returncode == 2 and "images or folders of this machine" in done.stderr
+
+
+def test_shards_that_are_stored_elsewhere_are_merged_shown_and_compared(
+    percept: Run, tmp_path: Path, shots: Path, store: dict[str, str]
+) -> None:
+    shutil.copytree(shots, tmp_path / "base")
+    change(shots / "home.png")
+    there = "s3://eval/shards"
+    shards = [f"{there}/{number}.json" for number in (1, 2)]
+    for number, url in enumerate(shards, 1):
+        percept("check", "base", "shots", f"--shard={number}/2", f"--json={url}", **store)
+    done = percept("merge", *shards, f"--json={there}/all.json", "--report=page", **store)
+    assert done.returncode == 1 and "1 failed" in done.stdout and "2 identical" in done.stdout
+    assert "home.png" in (tmp_path / "page/index.html").read_text()
+    whole = json.loads(objects("shards")["all.json"])
+    assert whole["summary"]["verdict"] == "failed"
+    said = percept("explain", f"{there}/all.json", "home.png", **store)
+    assert said.returncode == 0 and "home.png" in said.stdout
+    assert percept("diff", f"{there}/all.json", f"{there}/all.json", **store).returncode == 0
+    gone = percept("report", f"{there}/none.json", **store)
+    assert gone.returncode == 2 and "none.json: no such object" in gone.stderr
+    percept("approve", f"{there}/base", "base", **store)
+    percept("check", f"{there}/base", "shots", f"--json={there}/own.json", **store)
+    shown = percept("report", f"{there}/own.json", **store)
+    assert shown.returncode == 0 and ", elsewhere: the report of" in shown.stderr
+    typo = percept("approve", "s3://evil/base", "shots", **store)
+    assert typo.returncode == 3 and "no such bucket, or folder" in typo.stderr
 
 
 def test_no_baseline_is_lost_by_what_goes_wrong(

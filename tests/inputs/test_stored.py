@@ -254,9 +254,9 @@ def test_a_web_server_without_parts_and_with_encoded_names(percept: Run, tmp_pat
     [
         ("init", "s3://eval/truth", "."),
         ("compare", ".", ".", "--cache=s3://eval/cache"),
-        ("merge", "s3://eval/results.json"),
+        ("merge", "results.json", "--report=s3://eval/report"),
         ("approve", "--from=s3://eval/results.json"),
-        ("plot", "s3://eval/results.json"),
+        ("plot", "results.json", "--output=s3://eval/plot.png"),
     ],
 )
 def test_a_url_where_none_is_taken_is_an_error(percept: Run, arguments: tuple[str, ...]) -> None:

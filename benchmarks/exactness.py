@@ -18,7 +18,7 @@ from torch import Tensor
 
 from percept_cli.inputs.images import Pixels
 from percept_cli.network.differences import DEEPEST_BY_WINOGRAD
-from percept_cli.network.distances import DISTANCES
+from percept_cli.network.distances import BY_DEPTH, DISTANCES, distances_in
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.cells import Part, Sums, sums_for
 from percept_cli.scoring.devices import Capacity
@@ -26,7 +26,8 @@ from percept_cli.scoring.meter import Measurement, Meter
 from percept_cli.scoring.options import Options
 
 PAIRS = 24
-GROUPS = [[name for name, one in DISTANCES.items() if one.whole == whole] for whole in (0, 1)]
+LOCAL = [name for name, distance in DISTANCES.items() if not distance.whole]
+GROUPS = [LOCAL, [name for name in (*DISTANCES, *BY_DEPTH) if name not in LOCAL]]
 """Distances that see the same crops."""
 LAYERS_THROUGH_POOL5 = tuple(name for name, layer in LAYERS.items() if layer.kind != "fc")
 DEEPEST = (DEEPEST_BY_WINOGRAD, "pool5")
@@ -76,12 +77,13 @@ class ExactMeter(Meter):
 
     def _nothing_found(self, other: Pixels) -> Any:
         found = super()._nothing_found(other)
-        cells, size = self.options.cell_layer, (other.shape[1], other.shape[0])
+        cells, size = LAYERS[self.options.deepest], (other.shape[1], other.shape[0])
         self.last = {
             name: EveryDistance(
                 {
-                    each: sums_for(DISTANCES[each], LAYERS[name], cells, size, self.scale[name])
+                    each: sums_for(distance, LAYERS[name], cells, size, self.scale[name])
                     for each in self.group
+                    for distance in distances_in([name], each).values()
                 }
             )
             for name in self.options.layers
@@ -123,7 +125,7 @@ def main() -> None:
     columns = list(dict.fromkeys(column for _, column in worst))
     rows = [
         (distance, *(f"{worst[distance, column]:.1e}" for column in columns))
-        for distance in DISTANCES
+        for distance in (*DISTANCES, *BY_DEPTH)
     ]
     print(
         f"Largest relative difference of any layer from the full frame, {PAIRS} odd-sized pairs, "

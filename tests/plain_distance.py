@@ -66,6 +66,16 @@ def features(image: NDArray[Any]) -> dict[str, Array]:
     return found
 
 
+LOCATED = ("l2", "l1", "mse", "unit", "divisive")
+
+
+def in_layer(name: str, layer: str) -> str:
+    """What a distance is in a layer: `appearance` is divisive in the first two blocks."""
+    if name != "appearance":
+        return name
+    return "divisive" if STRIDES[layer] <= 2 else "root of correlation"
+
+
 def distance(name: str, f: Array, g: Array, scale: float) -> float:
     """One layer's distance, from C×H×W or any part of the positions, C×P."""
     channels = len(f)
@@ -95,6 +105,8 @@ def distance(name: str, f: Array, g: Array, scale: float) -> float:
         means = (f.mean(1) - g.mean(1)) ** 2 / (f.mean(1) ** 2 + g.mean(1) ** 2 + steady)
         structures = (f - g).var(1) / (f.var(1) + g.var(1) + steady)
         return float(np.mean(means + structures) / 2)
+    if name == "root of correlation":
+        return math.sqrt(distance("correlation", f, g, scale))
     assert name == "correlation"
     centred = []
     for x in (f, g):
@@ -123,11 +135,15 @@ def plain(
         reference[box] = candidate[box] = GREY
     one, other = features(reference), features(candidate)
     scales = dict.fromkeys(weights, 1.0) if raw else scales_of(load("bundled"))
-    layers = {layer: distance(name, one[layer], other[layer], scales[layer]) for layer in weights}
+    layers = {
+        layer: distance(in_layer(name, layer), one[layer], other[layer], scales[layer])
+        for layer in weights
+    }
     total = sum(weights[layer] * layers[layer] for layer in weights) / sum(weights.values())
-    if name in ("gram", "structure", "correlation"):
-        return Plain(layers, total, None)
     side = max(STRIDES[layer] for layer in weights)
+    weights = {layer: w for layer, w in weights.items() if in_layer(name, layer) in LOCATED}
+    if not weights:
+        return Plain(layers, total, None)
     rows, columns = reference.shape[0] // side, reference.shape[1] // side
     cells = np.zeros((rows, columns))
     for layer, weight in weights.items():
@@ -140,5 +156,7 @@ def plain(
                     column * ratio, (column + 1) * ratio if column < columns - 1 else None
                 )
                 parts = (x[layer][:, down, across] for x in (one, other))
-                cells[row, column] += weight * distance(name, *parts, scales[layer])
+                cells[row, column] += weight * distance(
+                    in_layer(name, layer), *parts, scales[layer]
+                )
     return Plain(layers, total, cells / sum(weights.values()))

@@ -11,7 +11,7 @@ from conftest import REFERENCES, SAMPLES
 from make import DISTORTIONS, STRENGTHS, distort
 from PIL import Image
 
-from percept_cli.network.distances import DISTANCES
+from percept_cli.network.distances import BY_DEPTH, DISTANCES, distances_in
 from percept_cli.network.layers import DEFAULT_LAYERS
 from percept_cli.network.scales import scales_of
 from percept_cli.network.vgg import VGG19
@@ -46,13 +46,14 @@ def test_distances_rise_with_the_strength_of_a_distortion(reference: Path, disto
     scales = scales_of(weights)
     paths = [reference, *candidates(reference, distortion)]
     pixels = np.stack([np.asarray(Image.open(path)) / np.float32(255) for path in paths])
-    totals = {name: torch.zeros(len(STRENGTHS)) for name in DISTANCES}
+    totals = {name: torch.zeros(len(STRENGTHS)) for name in (*DISTANCES, *BY_DEPTH)}
     with torch.inference_mode():
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         network = VGG19(weights, DEFAULT_LAYERS[-1])
         for layer, feature in network.features(images, DEFAULT_LAYERS):
             f, g = feature[:1].expand_as(feature[1:]), feature[1:]
-            for name, distance in DISTANCES.items():
+            for name in totals:
+                distance = distances_in([layer], name)[layer]
                 sums = distance.sums(f, g - f, scales[layer])
                 totals[name] += distance.finished(sums, f[0, 0].numel(), scales[layer])
     for name, total in totals.items():

@@ -40,7 +40,7 @@ BEGIN, END = "<!-- figures: benchmarks/human/evaluate.py -->", "<!-- end -->"
 
 CANDIDATES: list[Recipe] = [
     (distance, {name: weight for name, weight in zip(RECTIFIED, weights, strict=True) if weight})
-    for distance in ("l2", "unit", "divisive", "structure", "correlation")
+    for distance in ("l2", "unit", "divisive", "structure", "correlation", "appearance")
     for weights in itertools.product((0, 1, 2), repeat=len(RECTIFIED))
     if 1 in weights
 ]
@@ -112,20 +112,6 @@ def cross_validated(sets: Sequence[Rated], scores: Scores) -> str:
     return table(("left out", "best on the others", "on the one left out", "quality"), rows)
 
 
-def without_deepest(sets: Sequence[Rated], scores: Scores) -> str:
-    """What the best recipe is worth that needs no more of the network than the fourth block."""
-    deepest = RECTIFIED[-1]
-    found = {
-        words(recipe): np.mean(
-            [spearman(totals(scores, recipe, rated), rated.difference) for rated in sets]
-        )
-        for recipe in CANDIDATES
-        if deepest not in recipe[1]
-    }
-    best = max(found, key=lambda name: found[name])
-    return f"The best without {deepest}: {best}, {found[best]:.3f} on the mean."
-
-
 def halves(sets: Sequence[Rated], scores: Scores, times: int = 10) -> str:
     """What a recipe is worth on references it was not chosen on, half of each set's."""
     rng = np.random.default_rng(0)
@@ -180,7 +166,6 @@ def main() -> None:
         "### Chosen on some, judged on others",
         f"Of {len(CANDIDATES)} recipes.",
         cross_validated(sets, scores),
-        without_deepest(sets, scores),
         halves(sets, scores),
     ]
     for rated in sets:

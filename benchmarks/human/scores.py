@@ -16,7 +16,7 @@ from PIL import Image
 from ratings import Rated, Values
 
 import percept_cli
-from percept_cli.network.distances import DISTANCES, SATURATION
+from percept_cli.network.distances import BY_DEPTH, DISTANCES, SATURATION, distances_in
 from percept_cli.network.layers import DEFAULT_LAYERS
 from percept_cli.network.scales import scales_of
 from percept_cli.network.vgg import VGG19
@@ -35,13 +35,16 @@ COMPARED: dict[str, Recipe] = {
         QUALITY.distance,
         {n: QUALITY.layer_weights.get(n, 1) for n in QUALITY.layers},
     ),
+    "percept, divisive in relu2_2": ("divisive", {"relu2_2": 1}),
+    "percept, correlation in relu3_4": ("correlation", {"relu3_4": 1}),
     "percept, photo (l2)": ("l2", dict.fromkeys(DEFAULT_LAYERS, 1)),
     "percept, unit": ("unit", dict.fromkeys(DEFAULT_LAYERS, 1)),
     "percept, structure": ("structure", dict.fromkeys(RECTIFIED, 1)),
     "percept, correlation": ("correlation", dict.fromkeys(RECTIFIED, 1)),
 }
 PEAK = (
-    f"percept's peak of {QUALITY.layers}, {QUALITY.layer_weights}, {QUALITY.shrink}, {SATURATION}"
+    f"percept's peak of {QUALITY.distance}, {QUALITY.layers}, {QUALITY.layer_weights}, "
+    f"{QUALITY.shrink}, {SATURATION}"
 )
 """The preset's: what was computed for another is not taken for it."""
 
@@ -55,7 +58,7 @@ def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
     The layers of `photo` see the images as they are, the others as the preset has them.
     """
     weights = load("bundled")
-    scales, distances = scales_of(weights), DISTANCES.values()
+    scales = scales_of(weights)
     whole, shrunk = (VGG19(weights, layers[-1]) for layers in (DEFAULT_LAYERS, RECTIFIED))
     found: Scores = {}
 
@@ -76,12 +79,12 @@ def percept_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
     for path in candidates:
         for name, g in features(path).items():
             f, scale = of_reference[name], scales[name]
-            for distance in distances:
-                if name in DEFAULT_LAYERS and distance.name not in ("l2", "unit"):
-                    continue
+            every = (*DISTANCES, *BY_DEPTH)
+            for what in ("l2", "unit") if name in DEFAULT_LAYERS else every:
+                distance = distances_in([name], what)[name]
                 sums = distance.sums(f, g - f, scale)
                 value = distance.finished(sums, f[0, 0].numel(), scale)
-                found.setdefault(f"{distance.name} {name}", {})[path.name] = float(value)
+                found.setdefault(f"{what} {name}", {})[path.name] = float(value)
         result = percept_cli.compare(reference, path, preset="quality")
         found.setdefault(PEAK, {})[path.name] = result.peak or 0.0
     return found

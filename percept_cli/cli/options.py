@@ -90,9 +90,10 @@ Distance = Annotated[
     typer.Option(
         envvar="PERCEPT_DISTANCE",
         help="l2 (Euclidean), l1 (Manhattan), mse, unit (directions only), divisive (over "
-        "contrast), gram (style), structure (as DISTS), correlation (as DeepDC).",
+        "contrast), gram (style), structure (as DISTS), correlation (as DeepDC), appearance "
+        "(divisive through relu2_2, then the root of correlation).",
         rich_help_panel=MEASURE,
-        show_default="l2 for photo, divisive for quality, unit for rendering",
+        show_default="l2 for photo, appearance for quality, unit for rendering",
     ),
 ]
 Blur = Annotated[
@@ -144,7 +145,7 @@ Shrink = Annotated[
         metavar="PIXELS",
         help="Shrink both images first, to so many pixels on the shorter side; 0 shrinks none.",
         rich_help_panel=MEASURE,
-        show_default="0, 256 for quality",
+        show_default="0, 224 for quality",
     ),
 ]
 Ignore = Annotated[

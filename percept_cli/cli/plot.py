@@ -11,7 +11,7 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.difference import Difference
 from percept_cli.inputs.saved import read_saved
-from percept_cli.inputs.stored import here, place_of
+from percept_cli.inputs.stored import Remote, here, named, place_of
 from percept_cli.network.layers import LAYERS
 from percept_cli.scoring.also import EQUAL
 
@@ -86,8 +86,9 @@ def plot(
     talk.note(f"drawn: {shown(output)}")
 
 
-def _names(first: Path, second: Path) -> tuple[str, str]:
+def _names(first: Path | Remote, second: Path | Remote) -> tuple[str, str]:
     """What two runs are called: their files, as far as these tell them apart."""
-    if first.stem != second.stem:
-        return first.stem, second.stem
+    stems = named(first).stem, named(second).stem
+    if stems[0] != stems[1]:
+        return stems
     return shown(first), shown(second)

@@ -169,14 +169,18 @@ class Remote:
 
     def remove(self) -> None:
         """Remove the object; OutputError if that fails."""
-        self._change(lambda fs, path: fs.rm_file(path))
+        self._change(lambda fs, path: fs.rm_file(path), "no such object")
 
-    def _change(self, act: Callable[[AbstractFileSystem, str], object]) -> None:
+    def _change(
+        self,
+        act: Callable[[AbstractFileSystem, str], object],
+        missing: str = "no such bucket, or folder",
+    ) -> None:
         try:
             self._tried(act)
         except PerceptError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                raise OutputError(f"{self}: no such bucket, or folder: check the URL") from error
+                raise OutputError(f"{self}: {missing}: check the URL") from error
             raise OutputError(str(error)) from error
 
     def located(self) -> tuple[AbstractFileSystem, str]:

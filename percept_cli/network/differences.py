@@ -53,6 +53,11 @@ class Window(NamedTuple):
         side = layer.stride
         return Window(left // side, top // side, -(-right // side), -(-bottom // side))
 
+    def inside(self, top: int, rows: int, columns: int) -> tuple[slice, slice]:
+        """Which of so many rows, from `top` on, and of so many columns are in this window."""
+        first, last = max(self.top - top, 0), max(self.bottom - top, 0)
+        return slice(first, min(last, rows)), slice(self.left, min(self.right, columns))
+
 
 class Strip(NamedTuple):
     """Feature and change of some rows of a layer, N×C×H×W."""
@@ -129,21 +134,24 @@ def tap_differences(
     deepest = max(layers, key=ORDER.index)
     direct = ORDER.index(deepest) > ORDER.index(DEEPEST_BY_WINOGRAD)
     strips = _cut(network, base, other, rows or base.shape[2], blur)
+    window = changed
     for layer, tapped in network.plan(layers):
+        if layer.kind in ("conv", "pool"):
+            window = changed.at(layer)  # A ReLU has the positions of what it comes after.
         if layer.kind == "conv":
             convolution = _Convolution(
                 layer.name,
                 *network.parameters_of(layer.name),
                 memory,
-                changed.at(layer),
+                window,
                 direct,
                 only_changes and layer.name == deepest,
             )
             strips = _convolved(strips, convolution)
         elif layer.kind == "relu":
-            strips = _rectified(strips)
+            strips = _rectified(strips, window)
         elif layer.kind == "pool":
-            strips = _pooled(strips)
+            strips = _pooled(strips, window)
         else:
             strips = _fully_connected(strips, layer.name, *network.parameters_of(layer.name))
         if tapped:
@@ -232,9 +240,8 @@ class _Convolution(NamedTuple):
     def _change(self, d: Tensor, top: int) -> Tensor:
         """The change, computed only where it can be other than 0; N×C×(H+2)×W → N×K×H×W."""
         no_bias, width = torch.zeros_like(self.bias), d.shape[3]
-        first, last = self.changed.top - top, self.changed.bottom - top
-        rows = slice(max(first, 0), min(max(last, 0), d.shape[2] - 2))
-        left, right = max(self.changed.left, 0), min(self.changed.right, width)
+        rows, columns = self.changed.inside(top, d.shape[2] - 2, width)
+        left, right = columns.start, columns.stop
         if (rows.start, rows.stop, left, right) == (0, d.shape[2] - 2, 0, width):
             return convolve(d, self.weight, no_bias, self.direct)
         shape = d.shape[0], self.weight.shape[0], d.shape[2] - 2, width
@@ -267,11 +274,12 @@ def _surround(strip: Strip, behind: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return () if strip.is_last else (strip.f[:, :, -2:].clone(), strip.d[:, :, -2:].clone())
 
 
-def _rectified(strips: Iterator[Strip]) -> Iterator[Strip]:
+def _rectified(strips: Iterator[Strip], changed: Window) -> Iterator[Strip]:
     for strip in strips:
         f, d = strip.own()
         room = _room_for(f, len(d), strip.rows, f.shape[3], strip.top, strip.total)
-        _by_channels(_rectify, f, d, *room.own())
+        inside = changed.inside(strip.top, *f.shape[2:])
+        _by_channels(partial(_rectify, inside), f, d, *room.own())
         outcome = [room]
         del strip, f, d, room
         yield outcome.pop()
@@ -284,67 +292,103 @@ def _by_channels(work: Callable[..., object], *tensors: Tensor) -> None:
     share([partial(work, *group) for group in groups])
 
 
-def _rectify(f: Tensor, d: Tensor, rectified: Tensor, change: Tensor) -> None:
-    """relu(f) into `rectified` and relu(f + d) − relu(f) into `change`.
+def _changed(inside: tuple[slice, slice], change: Tensor, *others: Tensor) -> list[Tensor]:
+    """These rows and columns of all, once the change is 0 in all others."""
+    rows, columns = inside
+    parts = [x[:, :, rows, columns] for x in (change, *others)]
+    if parts[0].numel() < change.numel():
+        change.zero_()
+    return parts
+
+
+def _rectify(
+    inside: tuple[slice, slice], f: Tensor, d: Tensor, rectified: Tensor, change: Tensor
+) -> None:
+    """relu(f) into `rectified`, and inside of these positions relu(f + d) − relu(f) into `change`.
 
     Where f > 0 the change is max(d, −f), elsewhere max(f + d, 0): both are
     max(min(f, 0) + d, −relu(f)), computed in place, since fresh memory costs more than arithmetic.
     """
     torch.clamp_min(f, 0, out=rectified)
+    change, f, d, rectified = _changed(inside, change, f, d, rectified)
     torch.clamp_max(_for_each(f, d), 0, out=change).add_(d).neg_()
     torch.minimum(change, _for_each(rectified, d), out=change).neg_()
 
 
-def _pooled(strips: Iterator[Strip]) -> Iterator[Strip]:
-    """2×2 maxima; two strips become one, so that a strip keeps its number of elements."""
+def _pooled(strips: Iterator[Strip], changed: Window) -> Iterator[Strip]:
+    """2×2 maxima; two strips become one, so that a strip keeps its number of elements.
+
+    Outside of the window `changed` of pooled positions there is no change.
+    """
+    by_rows = changed._replace(left=2 * changed.left, right=2 * changed.right)
     held: list[tuple[Tensor, Tensor]] = []
     odd: tuple[Tensor, Tensor] | None = None
     top = strips_held = 0
     for strip in strips:
         total, (f, d) = strip.total // 2, strip.own()
         if odd and strip.rows:
-            held.append(_larger(*odd, f[:, :, :1], d[:, :, :1]))
+            inside = by_rows.inside(top + _rows(held), 1, f.shape[3])
+            held.append(_larger(inside, *odd, f[:, :, :1], d[:, :, :1]))
         f, d = (x[:, :, 1 if odd else 0 :] for x in (f, d))
         even = f.shape[2] // 2 * 2
         upper, lower = slice(0, even, 2), slice(1, even, 2)
-        held.append(_larger(f[:, :, upper], d[:, :, upper], f[:, :, lower], d[:, :, lower]))
+        inside = by_rows.inside(top + _rows(held), even // 2, f.shape[3])
+        held.append(_larger(inside, f[:, :, upper], d[:, :, upper], f[:, :, lower], d[:, :, lower]))
         odd = (f[:, :, even:].clone(), d[:, :, even:].clone()) if even < f.shape[2] else None
         del strip, f, d
         strips_held += 1
-        rows = sum(part.shape[2] for part, _ in held)
+        rows = _rows(held)
         if rows and (strips_held == 2 or top + rows == total):
-            outcome = [_pooled_columns(held, rows, top, total)]
+            outcome = [_pooled_columns(held, rows, top, total, changed)]
             held, strips_held, top = [], 0, top + rows
             yield outcome.pop()
 
 
-def _pooled_columns(parts: list[tuple[Tensor, Tensor]], rows: int, top: int, total: int) -> Strip:
+def _rows(parts: list[tuple[Tensor, Tensor]]) -> int:
+    return sum(f.shape[2] for f, _ in parts)
+
+
+def _pooled_columns(
+    parts: list[tuple[Tensor, Tensor]], rows: int, top: int, total: int, changed: Window
+) -> Strip:
     width = parts[0][0].shape[3]
     left, right = slice(0, width // 2 * 2, 2), slice(1, width // 2 * 2, 2)
     strip = _room_for(parts[0][0], len(parts[0][1]), rows, width // 2, top, total)
     place = 0
     for f, d in parts:
-        pooled = _larger(f[..., left], d[..., left], f[..., right], d[..., right])
+        inside = changed.inside(top + place, f.shape[2], width // 2)
+        pooled = _larger(inside, f[..., left], d[..., left], f[..., right], d[..., right])
         for room, part in zip(strip.own(), pooled, strict=True):
             room[:, :, place : place + f.shape[2]] = part
         place += f.shape[2]
     return strip
 
 
-def _larger(f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor) -> tuple[Tensor, Tensor]:
-    """The larger feature at each position, and the change of what is larger.
+def _larger(
+    inside: tuple[slice, slice], f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The larger feature at each position, and inside of those the change of what is larger.
 
     max(f + d, f' + d') − max(f, f'), with nothing large left to subtract.
     """
     largest, change = torch.empty_like(f), torch.empty_like(d)
-    _by_channels(_find_larger, f, d, other_f, other_d, largest, change)
+    _by_channels(partial(_find_larger, inside), f, d, other_f, other_d, largest, change)
     return largest, change
 
 
 def _find_larger(
-    f: Tensor, d: Tensor, other_f: Tensor, other_d: Tensor, largest: Tensor, change: Tensor
+    inside: tuple[slice, slice],
+    f: Tensor,
+    d: Tensor,
+    other_f: Tensor,
+    other_d: Tensor,
+    largest: Tensor,
+    change: Tensor,
 ) -> None:
     torch.maximum(f, other_f, out=largest)
+    change, f, d, other_f, other_d, largest = _changed(
+        inside, change, f, d, other_f, other_d, largest
+    )
     one, other = (_for_each(x - largest, y).add_(y) for x, y in ((f, d), (other_f, other_d)))
     torch.maximum(one, other, out=change)
 
@@ -357,7 +401,7 @@ def _fully_connected(
     else:
         (strip,) = strips
         f, d = torch.empty_like(strip.f), torch.empty_like(strip.d)
-        _rectify(strip.f, strip.d, f, d)
+        _rectify((slice(None), slice(None)), strip.f, strip.d, f, d)
     f, d = (x.flatten(1) for x in (f, d))
     f, d = functional.linear(f, weight, bias), functional.linear(d, weight)
     yield Strip(f[..., None, None], d[..., None, None], 0, 1)

@@ -9,11 +9,12 @@ image.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from percept_cli.errors import PerceptError
+from percept_cli.network.layers import LAYERS, Layer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +32,10 @@ STEADY = 0.01
 """What `structure` adds to squared means and to variances, in squares of the layer's scale."""
 
 
+FINE = 2
+"""Stride up to which `appearance` compares positions: through relu2_2."""
+
+
 @dataclass(frozen=True)
 class Distance:
     """How the features of two images become a layer's distance."""
@@ -45,8 +50,12 @@ class Distance:
     of_change = False
     """Whether the feature does not matter where its change is known."""
 
-    def sums(self, f: Tensor, d: Tensor, scale: float) -> Tensor:
-        """What adds up over positions, for each image: feature and change, N×C×H×W → N×…"""
+    def sums(self, f: Tensor, d: Tensor, scale: float, changed: Tensor | None = None) -> Tensor:
+        """What adds up over positions, for each image: feature and change, N×C×H×W → N×…
+
+        Where the `whole` counts, the change may be of the only positions at which it is not 0, with
+        the feature there as `changed`.
+        """
         raise NotImplementedError
 
     def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
@@ -69,7 +78,7 @@ class Located(Distance):
     root: bool
     of_change: bool = False
 
-    def sums(self, f: Tensor, d: Tensor, scale: float) -> Tensor:
+    def sums(self, f: Tensor, d: Tensor, scale: float, _: Tensor | None = None) -> Tensor:
         f, d = at_least_float32(f), at_least_float32(d)
         return self.difference(f, d, scale).sum((1, 2))
 
@@ -122,7 +131,7 @@ class Gram(Distance):
 
     has_positions = False
 
-    def sums(self, f: Tensor, d: Tensor, _: float) -> Tensor:
+    def sums(self, f: Tensor, d: Tensor, _: float, __: Tensor | None = None) -> Tensor:
         return gram_change(at_least_float32(f), at_least_float32(d))
 
     def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
@@ -141,11 +150,11 @@ class Structure(Distance):
     has_positions = False
     whole = True
 
-    def sums(self, f: Tensor, d: Tensor, _: float) -> Tensor:
+    def sums(self, f: Tensor, d: Tensor, _: float, changed: Tensor | None = None) -> Tensor:
         import torch
 
-        f, d = at_least_float32(f), at_least_float32(d)
-        parts = (f, d, f.square(), f * d, d.square())
+        f, d, changed = map(at_least_float32, (f, d, f if changed is None else changed))
+        parts = (f, d, f.square(), changed * d, d.square())
         return torch.stack([part.sum((2, 3)) for part in parts], 1)
 
     def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
@@ -161,20 +170,23 @@ class Structure(Distance):
 
 @dataclass(frozen=True)
 class Correlation(Distance):
-    """1 − the squared distance correlation of both images' channels (Zhu et al. 2022, DeepDC).
+    """1 − the squared distance correlation of both images' channels (Zhu et al. 2022, DeepDC), or
+    its root.
 
     Each channel is a point with a coordinate per position. The distances between them, rows and
     columns centred, are correlated (Székely et al. 2007). They follow from Gram matrices.
     """
 
+    root: bool = False
+
     has_positions = False
     whole = True
 
-    def sums(self, f: Tensor, d: Tensor, _: float) -> Tensor:
+    def sums(self, f: Tensor, d: Tensor, _: float, changed: Tensor | None = None) -> Tensor:
         import torch
 
-        f, d = at_least_float32(f), at_least_float32(d)
-        return torch.stack((gram(f), gram_change(f, d)), 1)
+        f, d, changed = map(at_least_float32, (f, d, f if changed is None else changed))
+        return torch.stack((gram(f), gram_change(changed, d)), 1)
 
     def finished(self, sums: Tensor, positions: Tensor | float, scale: float) -> Tensor:
         squares, changes = _squared_distances(sums / positions / scale**2).unbind(1)
@@ -183,7 +195,20 @@ class Correlation(Distance):
         f, d = (
             _centred(x).flatten(1)[..., None, None] for x in (before, changes / (before + after))
         )
-        return _direction_change(f, d).square().sum((1, 2, 3)) / 2
+        apart = _direction_change(f, d).square().sum((1, 2, 3)) / 2
+        return safe_sqrt(apart) if self.root else apart
+
+
+@dataclass(frozen=True)
+class ByDepth:
+    """One distance in layers whose positions are fine, and another in deeper ones."""
+
+    shallow: Distance
+    deep: Distance
+
+    def at(self, layer: Layer) -> Distance:
+        """The one in this layer."""
+        return self.shallow if layer.stride <= FINE else self.deep
 
 
 def _squared_distances(grams: Tensor) -> Tensor:
@@ -197,6 +222,9 @@ def _centred(x: Tensor) -> Tensor:
     return x - x.mean(1, keepdim=True) - x.mean(2, keepdim=True) + x.mean((1, 2), keepdim=True)
 
 
+# Divisive normalisation, Heeger 1992, eq. 1; Laparra et al. 2016 compare images by it.
+DIVISIVE = Located("divisive", True, _divided, scale_power=0, root=True)
+
 DISTANCES: dict[str, Distance] = {
     distance.name: distance
     for distance in (
@@ -207,21 +235,35 @@ DISTANCES: dict[str, Distance] = {
         Located("mse", True, _mean_square, scale_power=2, root=False, of_change=True),
         # Its square is Zhang et al. 2018 (LPIPS), eq. 1, with w = 1.
         Located("unit", False, _apart, scale_power=0, root=True),
-        # Divisive normalisation, Heeger 1992, eq. 1; Laparra et al. 2016 compare images by it.
-        Located("divisive", True, _divided, scale_power=0, root=True),
+        DIVISIVE,
         # Gatys et al. 2016; Johnson et al. 2016, eq. 4.
         Gram("gram", True),
         Structure("structure", True),
         Correlation("correlation", True),
     )
 }
+"""Those that are the same in all layers."""
+
+BY_DEPTH = {
+    # benchmarks/human measures how people agree with it.
+    "appearance": ByDepth(DIVISIVE, Correlation("correlation", True, root=True)),
+}
 
 
-def distance_named(name: str) -> Distance:
+def distance_named(name: str) -> Distance | ByDepth:
     """The distance of that name; PerceptError if there is none."""
-    if name not in DISTANCES:
-        raise PerceptError(f"unknown distance {name!r}: choose one of {', '.join(DISTANCES)}")
-    return DISTANCES[name]
+    known = DISTANCES | BY_DEPTH
+    if name not in known:
+        raise PerceptError(f"unknown distance {name!r}: choose one of {', '.join(known)}")
+    return known[name]
+
+
+def distances_in(layers: Iterable[str], name: str) -> dict[str, Distance]:
+    """What the distance of that name is in each of these layers; PerceptError if there is none."""
+    distance = distance_named(name)
+    if isinstance(distance, ByDepth):
+        return {layer: distance.at(LAYERS[layer]) for layer in layers}
+    return dict.fromkeys(layers, distance)
 
 
 def gram(f: Tensor) -> Tensor:

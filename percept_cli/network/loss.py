@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from percept_cli.errors import PerceptError
 from percept_cli.network.bands import sums_over
-from percept_cli.network.distances import at_least_float32, distance_named, gram
+from percept_cli.network.distances import at_least_float32, distances_in, gram
 from percept_cli.network.layers import DEFAULT_LAYERS, LAYERS, Layer, chosen, weighted
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
@@ -91,7 +91,8 @@ class _Loss(nn.Module):
                     f"resize {resize}: give a height and a width, whole, of {least} or more"
                 )
         self.layer_weights = weighted(names, {} if layer_weights is None else layer_weights)
-        self.distance = distance_named(distance)
+        self.distance = distance
+        self._distances = distances_in(names, distance)
         self.reduction = _checked_reduction(reduction)
         self.resize = resize
         self.input_range = input_range
@@ -100,7 +101,7 @@ class _Loss(nn.Module):
         loaded = load(weights)
         self._weights_sha256 = loaded.sha256
         self.network = VGG19(loaded, names[-1])
-        self.scale = applied(loaded, self.distance, names, raw)
+        self.scale = applied(loaded, self._distances, raw)
         self._seen: set[tuple[str, torch.device]] = set()
 
     def total(self, distances: Mapping[str, Tensor]) -> Tensor:
@@ -111,7 +112,7 @@ class _Loss(nn.Module):
 
     def extra_repr(self) -> str:
         weights = ", ".join(f"{name}={weight:g}" for name, weight in self.layer_weights.items())
-        return f"{self.distance.name}, {weights}, reduction={self.reduction}"
+        return f"{self.distance}, {weights}, reduction={self.reduction}"
 
     @property
     def _maker(self) -> Maker:
@@ -238,8 +239,8 @@ class PerceptualLoss(_Loss):
         Both are N×3×H×W, or the target is prepared, N images or 1 for all. With a `mask`, N×1×H×W
         in 0..1, only what is inside counts: outside, the input is taken to be the target. So no
         gradient reaches it, while what is inside is still seen in its surroundings; and means are
-        over the mask's area, but for fully connected layers, `structure` and `correlation`, which
-        are of whole images.
+        over the mask's area, but for fully connected layers, and for `structure`, `correlation` and
+        what `appearance` is in deep layers, which are of whole images.
 
         Raises PerceptError for values outside the range, channels other than 3, shapes that differ,
         images too small for the deepest layer, and tensors on another device than the loss.
@@ -268,16 +269,16 @@ class PerceptualLoss(_Loss):
             g = prepared.features[name][:, :, rows] if prepared else other[0]
             with torch.autocast(f.device.type, enabled=False):
                 f, g = at_least_float32(f), at_least_float32(g)
-                return self.distance.sums(g.expand_as(f), f - g, self.scale[name])
+                return self._distances[name].sums(g.expand_as(f), f - g, self.scale[name])
 
         compared = (seen,) if prepared else (seen, self._sized(goal, "target"))
         found = {}
         sums = sums_over(self.network, self._names, compared, summed, self.checkpointing)
         for name, of_layer in sums.items():
-            layer = LAYERS[name]
-            everywhere = layer.kind == "fc" or self.distance.whole
+            layer, distance = LAYERS[name], self._distances[name]
+            everywhere = layer.kind == "fc" or distance.whole
             counted = _positions(layer, seen) * (1.0 if everywhere else share)
-            found[name] = self.distance.finished(of_layer, counted, self.scale[name])
+            found[name] = distance.finished(of_layer, counted, self.scale[name])
         return found
 
     @torch.inference_mode(False)
@@ -340,7 +341,7 @@ class StyleLoss(_Loss):
                     "or one for each"
                 )
             apart = matrix - given[name]
-            found[name] = self.distance.finished(apart, 1, self.scale[name])
+            found[name] = self._distances[name].finished(apart, 1, self.scale[name])
         return found
 
     @torch.inference_mode(False)

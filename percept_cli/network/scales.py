@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -46,14 +46,12 @@ def scales_of(weights: Weights) -> dict[str, float]:
     return scales
 
 
-def applied(
-    weights: Weights, distance: Distance, layers: Iterable[str], raw: bool
-) -> dict[str, float]:
-    """What the features of these layers are divided by: their scales, or 1 if that is not done."""
-    if raw or not distance.uses_scale:
-        return dict.fromkeys(layers, 1.0)
+def applied(weights: Weights, distances: Mapping[str, Distance], raw: bool) -> dict[str, float]:
+    """What the features of each layer are divided by: its scale, or 1 if that is not done."""
+    if raw or not any(distance.uses_scale for distance in distances.values()):
+        return dict.fromkeys(distances, 1.0)
     scales = scales_of(weights)
-    return {name: scales[name] for name in layers}
+    return {name: scales[name] for name in distances}
 
 
 def cache_folder() -> Path:

@@ -23,6 +23,9 @@ SHOWN_REGIONS = 3
 STYLES = {"failed": "bold red", "missing": "bold red", "new": "bold yellow", "error": "bold red"}
 VERDICTS = {"passed": "bold green", "failed": "bold red", "incomplete": "bold red"}
 
+TERMINALS = ("FORCE_COLOR", "TTY_COMPATIBLE")
+"""Variables that say to Rich that there is a terminal."""
+
 Words = str | tuple[str, str]
 """Text, or text and its style."""
 
@@ -64,7 +67,7 @@ class CheckWriter:
         self._stream.flush()
 
     def _print(self, *line: Words) -> None:
-        if not (self._stream.isatty() or os.environ.get("FORCE_COLOR")):
+        if not (self._stream.isatty() or any(map(os.environ.get, TERMINALS))):
             # Importing Rich takes longer than a small check.
             self._stream.write("".join(x if isinstance(x, str) else x[0] for x in line) + "\n")
             return
@@ -90,9 +93,9 @@ def _details(result: Result) -> Iterable[str]:
         f"{what} {figure(value)}"
         for what, value in (("total", result.total), ("peak", result.peak), ("floor", result.floor))
     )
-    yield f"{'; '.join(result.failures)}  ({scores})"
+    yield f"{one_line('; '.join(result.failures))}  ({scores})"
     if result.jnd:
-        yield f"jnd  {jnd_words(result.jnd)}"
+        yield f"jnd  {one_line(jnd_words(result.jnd))}"
     if result.peak_parts:
         yield f"peak of  {parts_of(result)}"
     layers = sorted(result.layers.items(), key=lambda item: -item[1])

@@ -93,6 +93,10 @@ def _what(result: Result, settings: Settings) -> str:
     layers = result.layers
     if _is_plain(settings) and not result.overrides and tuple(layers) == LAYERS and result.total:
         return _by_profile(layers)
+    if settings.distance == "appearance":
+        # What it is differs between layers: they have no order.
+        said = (f"{name}, which sees {_sees(name)}, has {figure(v)}" for name, v in layers.items())
+        return f"{'; '.join(said)}."
     most, least = max(layers, key=layers.__getitem__), min(layers, key=layers.__getitem__)
     if most == least:
         return f"{most}, which sees {_sees(most)}, has {figure(layers[most])}."

@@ -24,6 +24,8 @@ class Part(NamedTuple):
     left: int
     rows: slice
     columns: slice
+    changed: tuple[slice, slice] | None = None
+    """Which of the tensor's rows and columns can differ; None where all of these can."""
 
     def of(self, x: Tensor) -> Tensor:
         """Those positions, of N×C×H×W."""
@@ -176,7 +178,9 @@ class Statistics:
 
     def found(self, f: Tensor, d: Tensor, part: Part) -> Tensor:
         """Sums over all positions: statistics do not know where they are."""
-        return self._distance.sums(part.of(f), part.of(d), self._scale)
+        rows, columns = part.changed or part[2:4]
+        changed, d = (x[:, :, rows, columns] for x in (f, d))
+        return self._distance.sums(part.of(f), d, self._scale, changed)
 
     def count(self, found: Tensor, _: Part) -> None:
         """Add them to those of other parts."""

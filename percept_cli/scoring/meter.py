@@ -18,7 +18,6 @@ from percept_cli.network.blur import blur_radius
 from percept_cli.network.colour import COLOUR_REACH, colour_change
 from percept_cli.network.differences import Memory, Window, strip_rows, tap_differences
 from percept_cli.network.displacement import put_back
-from percept_cli.network.distances import distance_named
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
@@ -148,7 +147,7 @@ class Meter:
                 f"--precision tf32: {self.device} has none, NVIDIA's GPUs since Ampere do: use fp32"
             )
         self.weights = load(options.weights)
-        self.distance = distance_named(options.distance)
+        self._distances = options.distances
         try:
             self._network = frozen_network(
                 options.weights, options.deepest, self.device, options.precision
@@ -165,7 +164,7 @@ class Meter:
         self._largest = self._capacity = capacity_of(self.device, free)
         self._remembered: tuple[Pixels, dict[Rectangle, Memory]] | None = None
         self._most_kept = max(KEPT_BYTES, free // 4)
-        self.scale = applied(self.weights, self.distance, options.layers, options.raw)
+        self.scale = applied(self.weights, self._distances, options.raw)
 
     @property
     def together(self) -> int:
@@ -237,8 +236,8 @@ class Meter:
     def _nothing_found(self, other: Pixels) -> _Found:
         size, layer = (other.shape[1], other.shape[0]), self.options.cell_layer
         sums = {
-            name: sums_for(self.distance, LAYERS[name], layer, size, self.scale[name])
-            for name in self.options.layers
+            name: sums_for(distance, LAYERS[name], layer, size, self.scale[name])
+            for name, distance in self._distances.items()
         }
         return _Found(other, sums, Colours(layer, size) if self.options.colour and layer else None)
 
@@ -249,7 +248,8 @@ class Meter:
             whole = Rectangle(0, 0, width, height)
             every = with_changed(Crop(whole, whole), pair.changed, layer.stride)
             return [every] if pair.changed.any() else []
-        everywhere = self.distance.whole and bool(pair.changed.any())
+        statistics = any(distance.whole for distance in self._distances.values())
+        everywhere = statistics and bool(pair.changed.any())
         return crops(pair.changed, layer, (width, height), self._tile, everywhere)
 
     @property
@@ -276,8 +276,14 @@ class Meter:
             for index, (way, tally, crop) in enumerate(ways):
                 part: Part | None = Part(0, 0, slice(0, 1), slice(0, 1))
                 if layer.kind != "fc":
-                    window = changed.at(layer) if changed and not self.distance.whole else None
-                    part = _owned(crop, layer.stride, row, f.shape[2:], window)
+                    whole = self._distances[name].whole
+                    window = changed.at(layer) if changed else None
+                    place = crop, layer.stride, row, f.shape[2:]
+                    part = _owned(*place, None if whole else window)
+                    if part and whole and window:
+                        nearer = _owned(*place, window)
+                        nothing = slice(0, 0), slice(0, 0)
+                        part = part._replace(changed=nearer[2:4] if nearer else nothing)
                 if part:
                     of = index % len(bases)
                     tally.add(way.sums[name], f[of : of + 1], d[index : index + 1], part)
@@ -290,7 +296,7 @@ class Meter:
             rows = max(self._capacity.width * self._capacity.height // width, 16)
         memory = self._memory(*jobs[0]) if remembered else None
         names = self.options.layers
-        alone = self.distance.of_change
+        alone = self._distances[self.options.deepest].of_change
         tap_differences(self._network, base, other, names, tap, rows, memory, changed, blur, alone)
         for pair, crop in jobs:
             for way in pair.ways:

@@ -13,7 +13,7 @@ from percept_cli.inputs.ignore import region_of
 from percept_cli.network import layers
 from percept_cli.network.blur import blur_radius
 from percept_cli.network.colour import COLOUR_REACH
-from percept_cli.network.distances import distance_named
+from percept_cli.network.distances import Distance, distance_named, distances_in
 from percept_cli.network.layers import Layer
 from percept_cli.network.weights import check_available
 from percept_cli.results import Axis
@@ -87,8 +87,11 @@ class Options:
         given = {name: value for name, value in chosen.items() if value is not None}
         if "layers" in given:
             given.setdefault("layer_weights", {})
-        if not distance_named(given.get("distance", base.distance)).has_positions:
+        chosen_layers = layers.chosen(given.get("layers", base.layers))
+        distances = distances_in(chosen_layers, given.get("distance", base.distance)).values()
+        if not all(each.has_positions for each in distances):
             given.setdefault("tolerance", 0)
+        if not any(each.has_positions for each in distances):
             given.setdefault("colour", 0.0)
         return cls(preset=preset, **{name: getattr(base, name) for name in CHOSEN} | given)
 
@@ -134,11 +137,12 @@ class Options:
             raise PerceptError(f"--shrink {self.shrink}: give a number of pixels, or 0")
         if not 0 <= self.colour < float("inf"):
             raise PerceptError(f"--colour {self.colour:g}: give 0 or more")
-        for name in ("tolerance", "colour"):
+        for name, enough in (("tolerance", all), ("colour", any)):
             value = getattr(self, name)
-            if value and not distance_named(self.distance).has_positions:
+            if value and not enough(each.has_positions for each in self.distances.values()):
                 raise PerceptError(
-                    f"--{name} {value:g}: {self.distance} has no positions: leave it at 0"
+                    f"--{name} {value:g}: {self.distance} has no positions in "
+                    f"{', '.join(self.layers)}: leave it at 0"
                 )
 
     def _check_weights(self) -> None:
@@ -156,6 +160,11 @@ class Options:
             replace(self, **{name: getattr(pure, name) for name in (*CHOSEN, "raw", "weights")})
             == self
         )
+
+    @property
+    def distances(self) -> dict[str, Distance]:
+        """What the distance is in each layer."""
+        return distances_in(self.layers, self.distance)
 
     @property
     def deepest(self) -> str:
@@ -188,9 +197,10 @@ class Options:
     @property
     def has_map(self) -> bool:
         """Whether the distance says where images differ."""
-        located = (name for name in self.layers if not name.startswith("fc"))
-        has_positions = distance_named(self.distance).has_positions
-        return has_positions and any(self.layer_weights[name] for name in located)
+        return any(
+            distance.has_positions and self.layer_weights[name] and not name.startswith("fc")
+            for name, distance in self.distances.items()
+        )
 
     def aligned_along(self, reference: tuple[int, int], candidate: tuple[int, int]) -> Axis | None:
         """Along what two images of these sizes are aligned; None if they are not."""

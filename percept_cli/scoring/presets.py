@@ -34,10 +34,9 @@ PRESETS = {
         Preset(
             "quality",
             "photographs, as people rate them; in just noticeable differences",
-            "divisive",
-            layers=("relu1_2", "relu2_2", "relu5_2"),
-            layer_weights={"relu5_2": 2.0},
-            shrink=256,
+            "appearance",
+            layers=("relu2_2", "relu3_4"),
+            shrink=224,
         ),
         # benchmarks/rendering measures what these choices are worth.
         Preset(

@@ -114,7 +114,8 @@ def test_layers_of_other_recipes_are_named(percept: Run) -> None:
     pair = [SAMPLES / name for name in ("references/coffee.png", "jpeg-3/coffee.jpg")]
     percept("compare", *pair, "--preset", "quality", "--output", "r.json")
     text = percept("explain", "r.json").stdout
-    assert "which sees colours and the finest texture" in text and "How visible: " in text
+    assert "relu2_2, which sees edges and textures, has " in text and "differs most" not in text
+    assert "relu3_4, which sees patterns, has " in text and "How visible: " in text
     percept("compare", *pair, "--raw", "--output", "r.json")
     raw = percept("explain", "r.json").stdout
     assert "shares of" not in raw and "differs most" in raw

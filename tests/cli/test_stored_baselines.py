@@ -149,6 +149,8 @@ def test_shards_that_are_stored_elsewhere_are_merged_shown_and_compared(
     said = percept("explain", f"{there}/all.json", "home.png", **store)
     assert said.returncode == 0 and "home.png" in said.stdout
     assert percept("diff", f"{there}/all.json", f"{there}/all.json", **store).returncode == 0
+    drawn = percept("plot", *[f"{there}/all.json"] * 2, "--output=runs.png", **store)
+    assert drawn.returncode == 0 and (tmp_path / "runs.png").stat().st_size > 0, drawn.stderr
     gone = percept("report", f"{there}/none.json", **store)
     assert gone.returncode == 2 and "none.json: no such object" in gone.stderr
     percept("approve", f"{there}/base", "base", **store)

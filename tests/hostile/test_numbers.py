@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from percept_cli.network.distances import DISTANCES
+from percept_cli.network.distances import BY_DEPTH, DISTANCES
 from percept_cli.outputs.csv_writer import CsvWriter
 from percept_cli.results import Result
 from percept_cli.scoring.meter import Meter
@@ -19,12 +19,12 @@ from percept_cli.scoring.score import Scorer
 ONE, OTHER = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 @pytest.mark.parametrize("tolerance", [0, 1])
 def test_features_that_overflow_are_an_error(
     distance: str, tolerance: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if tolerance and not DISTANCES[distance].has_positions:
+    if tolerance and (distance in BY_DEPTH or not DISTANCES[distance].has_positions):
         pytest.skip("it has no positions")
     made = Meter.__init__
 
@@ -44,7 +44,7 @@ def test_features_that_overflow_are_an_error(
 @pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
 @pytest.mark.parametrize("place", ["feature", "change"])
 def test_no_distance_hides_a_value_that_is_not_finite(place: str, value: float) -> None:
-    for name, distance in DISTANCES.items():
+    for name, distance in {**DISTANCES, "root": BY_DEPTH["appearance"].deep}.items():
         f, d = torch.ones(1, 4, 3, 3), torch.ones(1, 4, 3, 3) / 2
         (f if place == "feature" else d)[0, 1, 1, 1] = value
         if place == "feature" and name in ("l2", "l1", "mse"):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision_weights import random_weights
 
 from percept_cli.network import convolution
-from percept_cli.network.differences import Memory, tap_differences
+from percept_cli.network.differences import Memory, Window, tap_differences
 from percept_cli.network.layers import LAYERS, ORDER
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
@@ -134,6 +134,34 @@ def test_a_batch_gives_what_single_images_give() -> None:
     for place, x in enumerate((other, other.flip(3))):
         _, alone = tapped(network, pair[0][place : place + 1], x, ("conv3_1",))["conv3_1"]
         assert apart(together[place], alone[0]) < through("conv3_1", torch.float64)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("rows", [None, 7])
+def test_a_window_around_the_change_gives_what_the_whole_gives(
+    layout: torch.memory_format, rows: int | None
+) -> None:
+    names = tuple(name for name, layer in LAYERS.items() if layer.stride <= 4)
+    network = VGG19(load("bundled"), names[-1]).double().to(memory_format=layout)
+    base = photograph()[..., :51, :53].double()
+    other = base.clone()
+    other[..., 26:29, 31:34] = 1 - other[..., 26:29, 31:34]
+
+    def found(layers: tuple[str, ...], window: Window | None) -> dict[str, Tensor]:
+        strips: dict[str, list[Tensor]] = {name: [] for name in layers}
+        with torch.inference_mode():
+            tap_differences(
+                network, base, other, layers,
+                lambda name, _, __, d: strips[name].append(d.clone()), rows, None, window,
+            )  # fmt: skip
+        return {name: torch.cat(parts, 2) for name, parts in strips.items()}
+
+    # Where a ReLU is not asked for it comes after the pooling that follows.
+    for layers in (names, names[-1:]):
+        whole, part = found(layers, None), found(layers, Window(31, 26, 34, 29))
+        for name in layers:
+            room = through(name, torch.float64) * float(whole[name].abs().max())
+            assert whole[name].any() and (whole[name] - part[name]).abs().max() <= room, name
 
 
 @pytest.mark.parametrize(("deepest", "filtered"), [("relu5_2", True), ("conv5_3", False)])

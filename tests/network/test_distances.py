@@ -10,12 +10,14 @@ from torch import Tensor
 
 from percept_cli.errors import PerceptError
 from percept_cli.network.distances import (
+    BY_DEPTH,
     DISTANCES,
     NEAR,
     SATURATION,
     STEADY,
     Distance,
     distance_named,
+    distances_in,
 )
 
 pytestmark = pytest.mark.numeric
@@ -72,18 +74,31 @@ def test_distance_equals_its_formula(name: str) -> None:
     assert distance.item() == pytest.approx(closed_form(name), rel=ROUNDING)
 
 
-@pytest.mark.parametrize("name", DISTANCES)
+def test_appearance_is_divisive_in_two_blocks_and_then_the_root_of_correlation() -> None:
+    f, g = torch.from_numpy(F), torch.from_numpy(G)
+    layers = ("conv1_1", "relu2_2", "pool2", "conv5_4", "fc6")
+    for layer, distance in distances_in(layers, "appearance").items():
+        shallow = layer in ("conv1_1", "relu2_2")
+        expected = closed_form("divisive") if shallow else closed_form("correlation") ** 0.5
+        found = layer_distance(distance, f, g - f, SIGMA).item()
+        assert found == pytest.approx(expected, rel=ROUNDING), layer
+        change = torch.zeros_like(f).requires_grad_()
+        layer_distance(distance, f, change, SIGMA).sum().backward()
+        assert change.grad is not None and not change.grad.any()
+
+
+@pytest.mark.parametrize("distance", [*DISTANCES.values(), BY_DEPTH["appearance"].deep])
 @pytest.mark.parametrize("content", ["equal", "zero", "one zero", "tiny"])
-def test_gradient_is_finite(name: str, content: str) -> None:
+def test_gradient_is_finite(distance: Distance, content: str) -> None:
     f = torch.from_numpy(F).float() * {"zero": 0, "one zero": 0, "tiny": 1e-25}.get(content, 1)
     g = torch.from_numpy(G).float() * (content == "one zero")
     f.requires_grad_()
     other = f.detach() if content == "equal" else g
-    distance = layer_distance(DISTANCES[name], other, f - other, SIGMA)
-    distance.sum().backward()
+    found = layer_distance(distance, other, f - other, SIGMA)
+    found.sum().backward()
     assert f.grad is not None and f.grad.isfinite().all()
     if content in ("equal", "zero"):
-        assert distance.item() == 0 and not f.grad.any()
+        assert found.item() == 0 and not f.grad.any()
 
 
 def test_half_precision_features_are_summed_in_float32() -> None:

@@ -19,7 +19,7 @@ from percept_cli import PerceptError, PerceptualLoss, StyleLoss, total_variation
 from percept_cli.inputs.images import Picture
 from percept_cli.network import bands, vgg
 from percept_cli.network import loss as loss_module
-from percept_cli.network.distances import DISTANCES
+from percept_cli.network.distances import BY_DEPTH, DISTANCES
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.loss import STYLE_LAYERS
 
@@ -35,7 +35,7 @@ def tensor(path: object) -> Tensor:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_the_loss_is_what_the_command_reports(distance: str) -> None:
     options = {"distance": distance, "layer_weights": {"conv3_1": 2.0}}
     loss = PerceptualLoss(**options)
@@ -47,7 +47,15 @@ def test_the_loss_is_what_the_command_reports(distance: str) -> None:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("distance", DISTANCES)
+def test_the_recipe_of_docs_training_is_that_of_the_preset() -> None:
+    loss = PerceptualLoss(["relu2_2", "relu3_4"], distance="appearance")
+    reference, candidate = map(tensor, COFFEE)
+    reported = percept_cli.compare(*COFFEE, preset="quality", shrink=0)
+    assert loss(candidate, reference).item() == near(reported.total)
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_a_batch_gives_what_single_pairs_give(distance: str) -> None:
     loss = PerceptualLoss(("conv1_1", "conv2_1"), distance=distance).double()
     pairs = [[tensor(path)[..., :64, :64].double() for path in pair] for pair in [COFFEE, *PAIRS]]
@@ -57,7 +65,7 @@ def test_a_batch_gives_what_single_pairs_give(distance: str) -> None:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_identical_images_are_zero_with_a_zero_gradient(distance: str) -> None:
     image = tensor(COFFEE[0])[..., :32, :32].requires_grad_()
     value = PerceptualLoss(distance=distance)(image, image.detach())
@@ -133,23 +141,23 @@ def test_overshooting_outputs_may_be_allowed() -> None:
         PerceptualLoss(("conv1_1",))(over, target)
 
 
-@pytest.mark.parametrize("kind", [*DISTANCES, "style"])
+@pytest.mark.parametrize("kind", [*DISTANCES, *BY_DEPTH, "style"])
 def test_gradcheck_in_double(kind: str) -> None:
     torch.manual_seed(0)
-    layers = ("conv1_1", "relu1_2", "pool1")
+    layers = ("conv1_1", "relu1_2", "pool2" if kind in BY_DEPTH else "pool1")
     loss = StyleLoss(layers) if kind == "style" else PerceptualLoss(layers, distance=kind)
     loss = loss.double()
     image, target = torch.rand(2, 1, 3, 6, 5, dtype=torch.float64)
     assert torch.autograd.gradcheck(loss, (image.requires_grad_(), target))
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_gradcheck_of_bands_against_a_prepared_target_in_a_mask(
     distance: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     monkeypatch.setattr(bands, "BAND_PIXELS", 4 * 5)
-    loss = PerceptualLoss(("conv1_1", "pool1"), distance=distance, checkpointing=True).double()
+    loss = PerceptualLoss(("conv1_1", "pool2"), distance=distance, checkpointing=True).double()
     image, target = torch.rand(2, 2, 3, 8, 5, dtype=torch.float64)
     mask = torch.rand(2, 1, 8, 5, dtype=torch.float64)
     mask[0, :, :5, 2:] = 0
@@ -176,7 +184,7 @@ def test_reductions_are_of_the_values_per_image() -> None:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_a_prepared_target_gives_the_same_loss_and_gradient(distance: str) -> None:
     loss = PerceptualLoss(distance=distance)
     target, image = (tensor(path)[..., :64, :64] for path in COFFEE)
@@ -490,7 +498,7 @@ class Rounded(torch.autograd.Function):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_autocast_costs_its_own_precision_and_no_more(
     distance: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -593,11 +601,11 @@ def test_fully_connected_layers_have_their_distance(
     assert masked["fc8"].tolist() == near(whole["fc8"].tolist(), "fc8", torch.float64)
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_not_a_number_stays_one(distance: str) -> None:
     image, target = torch.rand(2, 2, 3, 16, 16)
     image[1, 0, 3, 3] = torch.nan
-    loss = PerceptualLoss(("conv1_1",), distance=distance, reduction="none", check_range=False)
+    loss = PerceptualLoss(("pool2",), distance=distance, reduction="none", check_range=False)
     found = loss(image, target)
     assert found[0].isfinite() and found[1].isnan()
     mask = torch.ones(2, 1, 16, 16)

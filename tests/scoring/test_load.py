@@ -173,7 +173,7 @@ def test_what_shrinking_makes_equal_is_not_identical() -> None:
     candidate[300, 300] = 121
     found = percept_cli.compare(reference, candidate, preset="quality")
     assert (found.status, found.total) == ("compared", 0.0)
-    assert "resized from 600x600 to 256x256" in found.notes[0]
+    assert "resized from 600x600 to 224x224" in found.notes[0]
     assert percept_cli.compare(reference, reference.copy(), preset="quality").status == "identical"
 
 

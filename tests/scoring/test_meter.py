@@ -21,7 +21,7 @@ from percept_cli.inputs.images import Pixels
 from percept_cli.inputs.pairs import Pair
 from percept_cli.network import differences
 from percept_cli.network.displacement import put_back
-from percept_cli.network.distances import DISTANCES
+from percept_cli.network.distances import BY_DEPTH, DISTANCES
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.vgg import VGG19
 from percept_cli.scoring import cells, meter, meters
@@ -56,7 +56,7 @@ def in_float64(options: Options) -> Meter:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_an_image_against_itself_is_exactly_zero(distance: str) -> None:
     measured = measure(REFERENCE, REFERENCE.copy(), distance=distance)
     assert measured.total == 0 and set(measured.layers.values()) == {0}
@@ -64,7 +64,7 @@ def test_an_image_against_itself_is_exactly_zero(distance: str) -> None:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_swapping_the_images_changes_nothing(distance: str) -> None:
     one = measure(REFERENCE, CANDIDATE, distance=distance)
     other = measure(CANDIDATE, REFERENCE, distance=distance)
@@ -73,7 +73,7 @@ def test_swapping_the_images_changes_nothing(distance: str) -> None:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_a_difference_is_seen_in_every_layer(distance: str) -> None:
     measured = measure(REFERENCE, CANDIDATE, distance=distance, layers=ALL)
     assert tuple(measured.layers) == ALL
@@ -167,7 +167,7 @@ def edited(rng: np.random.Generator, image: Pixels) -> Pixels:
     return image
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_crops_and_tiles_give_what_the_whole_frame_gives(
     distance: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +246,7 @@ def test_a_tolerance_forgives_what_either_way_of_comparing_explains(tolerance: i
     assert measured.map == near(np.minimum(*maps), "conv3_1", torch.float64)
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_pairs_measured_together_give_what_each_gives_alone(distance: str) -> None:
     rng = np.random.default_rng(3)
     images = [pixels("coffee.png")[:96, :96], pixels("chelsea.png")[:96, :96], REFERENCE]
@@ -291,7 +291,7 @@ def test_a_remembered_reference_is_computed_once_for_the_same_numbers(
     assert frugal._remembered is None
 
 
-@pytest.mark.parametrize("distance", ["l2", "gram", "correlation"])
+@pytest.mark.parametrize("distance", ["l2", "gram", "correlation", "appearance"])
 def test_what_is_counted_at_the_end_of_a_pair_comes_in_one_transfer(
     distance: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +313,7 @@ def test_what_is_counted_at_the_end_of_a_pair_comes_in_one_transfer(
     assert several[0].layers == several[1].layers == near(expected.layers)
 
 
-@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("distance", [*DISTANCES, *BY_DEPTH])
 def test_no_value_is_read_from_a_device_before_a_pair_is_done(
     distance: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,10 @@ def test_the_map_has_the_cells_of_the_deepest_layer_with_positions() -> None:
     options = Options(layers=("pool2", "conv1_1"))
     assert options.cell_layer is not None and options.cell_layer.name == "pool2"
     assert options.has_map and not Options(distance="gram").has_map
+    assert Options(distance="appearance").has_map
+    assert not Options(distance="appearance", layers=("conv3_1",)).has_map
+    with pytest.raises(PerceptError, match="no positions in conv1_1, conv3_1: leave it at 0"):
+        Options(distance="appearance", layers=("conv1_1", "conv3_1"), tolerance=1)
 
 
 @pytest.mark.parametrize("layer", ["conv1_1", "conv3_1", "pool5"])
@@ -63,9 +67,9 @@ def test_blur_lets_a_layer_see_further_on_both_sides(layer: str) -> None:
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        ((640, 480), (341, 256)),
-        ((480, 640), (256, 341)),
-        ((300, 256), (300, 256)),
+        ((640, 480), (299, 224)),
+        ((480, 640), (224, 299)),
+        ((300, 224), (300, 224)),
         ((99, 50), (99, 50)),
     ],
 )
@@ -112,7 +116,7 @@ def test_what_is_ignored_does_not_count_in_a_shrunk_picture() -> None:
     ) > 0
 
 
-@pytest.mark.parametrize("distance", ["l2", "unit", "gram", "structure"])
+@pytest.mark.parametrize("distance", ["l2", "unit", "gram", "structure", "appearance"])
 def test_only_what_has_no_places_goes_without_tolerance_and_colour(distance: str) -> None:
     rendering, other = Options.of("rendering"), Options.of("rendering", distance=distance)
     kept = other.tolerance, other.colour

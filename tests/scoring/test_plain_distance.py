@@ -13,7 +13,7 @@ from plain_distance import plain
 from rounding import near
 
 from percept_cli.inputs.pairs import Pair
-from percept_cli.network.distances import DISTANCES
+from percept_cli.network.distances import BY_DEPTH, DISTANCES
 from percept_cli.network.layers import LAYERS, ORDER
 from percept_cli.scoring import meter
 from percept_cli.scoring.devices import Capacity
@@ -50,7 +50,8 @@ def test_the_engine_gives_what_the_plain_formulas_give(
     case: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(case)
-    distance = list(DISTANCES)[case % len(DISTANCES)]
+    distances = [*DISTANCES, *BY_DEPTH]
+    distance = distances[case % len(distances)]
     count = int(rng.integers(1, 4))
     layers = [ORDER[place] for place in sorted(rng.choice(DEEPEST + 1, count, replace=False))]
     weights = {name: float(rng.integers(1, 4)) for name in layers}

@@ -1,7 +1,7 @@
 """Crops and tiles against the full frame: how far apart are the distances?
 
 24 random pairs of odd sizes with random local edits, also at borders and corners; all layers
-through pool5; every distance. Those that compare whole layers have tiles only.
+through pool5; every distance. Those that compare whole layers see all of the image in any case.
 """
 
 from __future__ import annotations

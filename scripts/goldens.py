@@ -25,7 +25,7 @@ SAMPLES = ROOT / "sample_images"
 FOLDERS = ("blur-2", "noise-2", "edit-2", "shift-2")
 """Those of PNG files: what a JPEG file decodes to depends on the decoder."""
 IMAGES = ("article", "astronaut", "coffee")
-DISTANCES = ("l2", "unit", "divisive")
+DISTANCES = ("l2", "unit", "divisive", "appearance")
 
 
 def pixels(path: Path) -> np.ndarray:

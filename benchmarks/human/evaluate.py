@@ -102,12 +102,13 @@ def cross_validated(sets: Sequence[Rated], scores: Scores) -> str:
             for recipe in (quality, *CANDIDATES)
         ]
     )
-    rows = []
+    rows, chosen_ones = [], []
     for place, rated in enumerate(sets):
         best = int(np.delete(found, place, axis=1)[1:].mean(1).argmax()) + 1
+        chosen_ones.append(best)
         chosen = words(CANDIDATES[best - 1])
         rows.append((rated.name, chosen, f"{found[best, place]:.3f}", f"{found[0, place]:.3f}"))
-    means = (np.mean([float(row[column]) for row in rows]) for column in (2, 3))
+    means = np.mean([found[[best, 0], place] for place, best in enumerate(chosen_ones)], axis=0)
     rows.append(("mean", "", *(f"{mean:.3f}" for mean in means)))
     return table(("left out", "best on the others", "on the one left out", "quality"), rows)
 

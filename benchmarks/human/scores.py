@@ -16,7 +16,7 @@ from PIL import Image
 from ratings import Rated, Values
 
 import percept_cli
-from percept_cli.network.distances import BY_DEPTH, DISTANCES, SATURATION, distances_in
+from percept_cli.network.distances import BY_DEPTH, DISTANCES, FINE, NEAR, SATURATION, distances_in
 from percept_cli.network.layers import DEFAULT_LAYERS
 from percept_cli.network.scales import scales_of
 from percept_cli.network.vgg import VGG19
@@ -44,7 +44,7 @@ COMPARED: dict[str, Recipe] = {
 }
 PEAK = (
     f"percept's peak of {QUALITY.distance}, {QUALITY.layers}, {QUALITY.layer_weights}, "
-    f"{QUALITY.shrink}, {SATURATION}"
+    f"{QUALITY.shrink}, {SATURATION}, {NEAR}, {FINE}"
 )
 """The preset's: what was computed for another is not taken for it."""
 

@@ -31,7 +31,6 @@ NEAR = 1e-4
 STEADY = 0.01
 """What `structure` adds to squared means and to variances, in squares of the layer's scale."""
 
-
 FINE = 2
 """Stride up to which `appearance` compares positions: through relu2_2."""
 

@@ -30,7 +30,7 @@ SCALE = "the scale of compressed photographs (KonJND-1k), a guess for others"
 """Where all of this comes from."""
 
 WORDS = ((0.7, "not visible"), (1.35, "just visible"), (3.0, "plain"), (math.inf, "strong"))
-"""Below which value a difference is called what: nobody notices, about half do, all do."""
+"""Below which value a difference is called what: nobody notices, about half do, most do, all do."""
 
 
 def jnd_of(total: float, peak: float | None, options: Options) -> Jnd | None:

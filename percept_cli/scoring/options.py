@@ -139,10 +139,11 @@ class Options:
             raise PerceptError(f"--colour {self.colour:g}: give 0 or more")
         for name, enough in (("tolerance", all), ("colour", any)):
             value = getattr(self, name)
-            if value and not enough(each.has_positions for each in self.distances.values()):
+            without = [n for n, each in self.distances.items() if not each.has_positions]
+            if value and not enough(n not in without for n in self.layers):
                 raise PerceptError(
                     f"--{name} {value:g}: {self.distance} has no positions in "
-                    f"{', '.join(self.layers)}: leave it at 0"
+                    f"{', '.join(without)}: leave it at 0"
                 )
 
     def _check_weights(self) -> None:

@@ -102,15 +102,20 @@ def cross_validated(sets: Sequence[Rated], scores: Scores) -> str:
             for recipe in (quality, *CANDIDATES)
         ]
     )
-    rows, chosen_ones = [], []
-    for place, rated in enumerate(sets):
-        best = int(np.delete(found, place, axis=1)[1:].mean(1).argmax()) + 1
-        chosen_ones.append(best)
-        chosen = words(CANDIDATES[best - 1])
-        rows.append((rated.name, chosen, f"{found[best, place]:.3f}", f"{found[0, place]:.3f}"))
-    means = np.mean([found[[best, 0], place] for place, best in enumerate(chosen_ones)], axis=0)
-    rows.append(("mean", "", *(f"{mean:.3f}" for mean in means)))
-    return table(("left out", "best on the others", "on the one left out", "quality"), rows)
+    places = range(len(sets))
+    best = [int(np.delete(found, place, axis=1)[1:].mean(1).argmax()) + 1 for place in places]
+    worth = np.array([found[best, places], found[0]]).T
+    names = [(rated.name, words(CANDIDATES[b - 1])) for rated, b in zip(sets, best, strict=True)]
+    rows = [
+        (*name, *(f"{value:.3f}" for value in values))
+        for name, values in zip((*names, ("mean", "")), (*worth, worth.mean(0)), strict=True)
+    ]
+    over = found.mean(1) - found[0].mean()
+    return (
+        table(("left out", "best on the others", "on the one left out", "quality"), rows)
+        + f"\n\nOn the mean over all sets {int((over > 0).sum())} of them agree better than "
+        f"quality, by up to {over.max():.3f}."
+    )
 
 
 def halves(sets: Sequence[Rated], scores: Scores, times: int = 10) -> str:

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from measuring import table
+from numpy.typing import NDArray
 from ratings import Rated, Values
 from scores import COMPARED, Scores, totals
 
 from percept_cli.scoring.jnd import PEAK_AT_ONE, SPREAD, TOTAL_AT_ONE, WORDS, jnd_of
 from percept_cli.scoring.options import Options
+
+Levels = tuple[NDArray[np.int_], Values, int, int]
+"""A photograph's levels, the logarithms of its totals, and between which it begins to be seen."""
 
 
 def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
@@ -32,17 +36,7 @@ def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
         at_peak.append(float(np.interp(middle, levels, peaks[places][order])))
         seen.append((levels, logs, first, last))
     spread = float(np.std(at_one, ddof=1))
-    ranges = np.array([(first, last) for _, _, first, last in seen])
     kinds = np.array([rated.kinds[places[0]] for places in rated.per_reference()])
-    inside, errors, blind = [], [], []
-    for place, (levels, logs, first, last) in enumerate(seen):
-        others = float(np.mean(np.delete(at_one, place)))
-        predicted = float(np.interp(others, np.maximum.accumulate(logs), levels))
-        inside.append(first <= predicted <= last)
-        errors.append(abs(predicted - (first + last) / 2))
-        alike = kinds == kinds[place]
-        alike[place] = False
-        blind.append(float(ranges[alike].mean()))
     rows = [
         (str(number), rated.kinds[places[0]], f"{np.exp(total):.3f}", f"{peak:.3f}")
         for number, (places, total, peak) in enumerate(
@@ -61,7 +55,28 @@ def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
         for (least, _), (most, word) in zip(((0.0, ""), *WORDS), WORDS, strict=False)
         if (found := (jnds >= least) & (jnds < most)).any()
     ]
-    held_out = (
+    text = (
+        f"Total at 1: {mean:.3f} (the package has {TOTAL_AT_ONE}); standard deviation of its "
+        f"logarithm {spread:.3f} ({SPREAD}); largest peak there {max(at_peak):.3f} "
+        f"({PEAK_AT_ONE}).\n\n{_held_out(seen, at_one, kinds)}\n\n"
+        + "\n".join(f"- {line}" for line in lines)
+    )
+    return table(header, rows), text
+
+
+def _held_out(seen: Sequence[Levels], at_one: Sequence[float], kinds: NDArray[np.str_]) -> str:
+    """How far off a photograph's level at 1 is that all others predict, by totals or without."""
+    ranges = np.array([(first, last) for _, _, first, last in seen])
+    inside, errors, blind = [], [], []
+    for place, (levels, logs, first, last) in enumerate(seen):
+        others = float(np.mean(np.delete(at_one, place)))
+        predicted = float(np.interp(others, np.maximum.accumulate(logs), levels))
+        inside.append(first <= predicted <= last)
+        errors.append(abs(predicted - (first + last) / 2))
+        alike = kinds == kinds[place]
+        alike[place] = False
+        blind.append(float(ranges[alike].mean()))
+    return (
         "The level at which a photograph reaches 1, predicted from all others, lies in the "
         f"experimenters' range for {sum(inside)} of {len(inside)}, and {np.mean(errors):.1f} "
         "levels of 100 from its middle on average. Whoever knows the codec but does not look, and "
@@ -70,12 +85,6 @@ def noticed(rated: Rated, values: Values, peaks: Values) -> tuple[str, str]:
         f"{np.abs(blind - ranges.mean(1)).mean():.1f} levels off: the ranges are "
         f"{(ranges[:, 1] - ranges[:, 0]).mean():.0f} levels wide."
     )
-    text = (
-        f"Total at 1: {mean:.3f} (the package has {TOTAL_AT_ONE}); standard deviation of its "
-        f"logarithm {spread:.3f} ({SPREAD}); largest peak there {max(at_peak):.3f} "
-        f"({PEAK_AT_ONE}).\n\n{held_out}\n\n" + "\n".join(f"- {line}" for line in lines)
-    )
-    return table(header, rows), text
 
 
 def proportional(sets: Sequence[Rated], scores: Scores) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
 
 from percept_cli.errors import one_line
 from percept_cli.outputs.words import (
@@ -18,6 +19,9 @@ from percept_cli.outputs.words import (
 )
 from percept_cli.results import Result, Settings
 from percept_cli.summary import Summary
+
+if TYPE_CHECKING:
+    from percept_cli.outputs.console import Console
 
 SHOWN_REGIONS = 3
 STYLES = {"failed": "bold red", "missing": "bold red", "new": "bold yellow", "error": "bold red"}
@@ -73,10 +77,13 @@ class CheckWriter:
             return
         from rich.text import Text
 
+        self._console.print(Text.assemble(*line), soft_wrap=True)
+
+    @cached_property
+    def _console(self) -> Console:
         from percept_cli.outputs.console import Console
 
-        console = Console(file=self._stream, highlight=False)
-        console.print(Text.assemble(*line), soft_wrap=True)
+        return Console(file=self._stream, highlight=False)
 
 
 def _head(result: Result) -> Iterable[str]:

@@ -137,10 +137,10 @@ class Options:
             raise PerceptError(f"--shrink {self.shrink}: give a number of pixels, or 0")
         if not 0 <= self.colour < float("inf"):
             raise PerceptError(f"--colour {self.colour:g}: give 0 or more")
-        for name, enough in (("tolerance", all), ("colour", any)):
+        without = [name for name, each in self.distances.items() if not each.has_positions]
+        for name, most in (("tolerance", 0), ("colour", len(self.layers) - 1)):
             value = getattr(self, name)
-            without = [n for n, each in self.distances.items() if not each.has_positions]
-            if value and not enough(n not in without for n in self.layers):
+            if value and len(without) > most:
                 raise PerceptError(
                     f"--{name} {value:g}: {self.distance} has no positions in "
                     f"{', '.join(without)}: leave it at 0"

@@ -21,6 +21,8 @@ from percept_cli.results import Result, Settings
 from percept_cli.summary import Summary
 
 if TYPE_CHECKING:
+    from rich.control import Control
+
     from percept_cli.outputs.console import Console
 
 SHOWN_REGIONS = 3
@@ -77,13 +79,23 @@ class CheckWriter:
             return
         from rich.text import Text
 
-        self._console.print(Text.assemble(*line), soft_wrap=True)
+        with self._console:  # All of it at once: others draw there as well.
+            if self._stream.isatty():
+                self._console.control(_empty_line())
+            self._console.print(Text.assemble(*line), soft_wrap=True)
 
     @cached_property
     def _console(self) -> Console:
         from percept_cli.outputs.console import Console
 
         return Console(file=self._stream, highlight=False)
+
+
+def _empty_line() -> Control:
+    """Puts the cursor to the beginning of its line, where a bar may be, and empties that."""
+    from rich.control import Control, ControlType
+
+    return Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 
 
 def _head(result: Result) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""`--show` and `--open`: pictures where the terminal has them, else what to open."""
+"""In a terminal: pictures where it has them, else what to open; results above the progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIXEL = b"\x1b[?62;4c"
 """What a terminal that shows sixels answers when it is asked what it is."""
 
 
-def in_terminal(folder: Path, *arguments: str, answer: bytes) -> bytes:
+def in_terminal(folder: Path, *arguments: str, answer: bytes = b"") -> bytes:
     """What the command writes to a terminal that answers so."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 800, 1200))
@@ -68,6 +68,14 @@ def test_another_terminal_is_told_what_to_open(percept: Run, tmp_path: Path) -> 
     assert done.returncode == 0 and "there is no heat map" in done.stderr
     done = percept("compare", SAMPLES / "references", SAMPLES / "edit-2", "--show")
     assert done.returncode == 2 and "--show is for one pair" in done.stderr
+
+
+def test_results_and_progress_do_not_share_lines(tmp_path: Path) -> None:
+    written = in_terminal(tmp_path, "check", *PAIR).decode()
+    before, failed, _ = written.partition("FAILED")
+    assert failed and "comparing" in before
+    line = re.split("\n|\x1b\\[2K", before)[-1]
+    assert re.sub("\x1b\\[[0-9;]*m", "", line) == ""
 
 
 @pytest.fixture

@@ -93,7 +93,8 @@ class CheckWriter:
 
 def _empty_line() -> Control:
     """Puts the cursor to the beginning of its line, where a bar may be, and empties that."""
-    from rich.control import Control, ControlType
+    from rich.control import Control
+    from rich.segment import ControlType
 
     return Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
@@ -183,6 +184,7 @@ def _place(result: Result) -> str:
 
 def _common_folder(names: Iterable[str]) -> str:
     try:
-        return os.path.commonpath([os.path.dirname(name) for name in names])
+        folder = os.path.commonpath([os.path.dirname(name) for name in names])
+        return re.sub(r"^(\w[\w+.-]+:)/?", r"\1//", folder)  # Of a URL a slash has been lost.
     except ValueError:  # Absolute and relative paths, or several drives, have nothing in common.
         return ""

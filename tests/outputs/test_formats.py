@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,13 @@ def test_a_table_shows_no_more_than_its_limit() -> None:
     writer.close(summary)
     assert "2.png" in stream.getvalue() and "3.png" not in stream.getvalue()
     assert "and 4 more: --limit 0 shows all" in stream.getvalue()
+
+
+def test_a_table_of_stored_images_names_their_folder() -> None:
+    names = ("s3://eval/run/a/1.png", "s3://eval/run/b/2.png")
+    results = [replace(RESULTS[1], candidate=name) for name in names]
+    table = written("table", results)
+    assert "pair in s3://eval/run " in table and "a/1.png" in table and "eval/run/a" not in table
 
 
 def test_small_figures_do_not_vanish() -> None:

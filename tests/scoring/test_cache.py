@@ -87,6 +87,15 @@ def test_what_is_remembered_is_written_as_what_was_computed(
     assert computed == first == again and b"weights_sha256" in computed
 
 
+def test_a_flag_for_a_cache_goes_before_the_environment(percept: Run, tmp_path: Path) -> None:
+    pair = REFERENCES / "coffee.png", CHANGED / "coffee.jpg"
+    percept("compare", *pair, PERCEPT_CACHE="k", PERCEPT_NO_CACHE="1")
+    percept("compare", *pair, "--no-cache", PERCEPT_CACHE="k", PERCEPT_NO_CACHE="")
+    assert not (tmp_path / "k").exists()
+    percept("compare", *pair, "--cache", "k", PERCEPT_NO_CACHE="1")
+    assert (tmp_path / "k" / NAME).is_file()
+
+
 def test_pictures_and_regions_of_a_check_are_those_that_were_computed(
     percept: Run, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ FEWEST_CHANNELS = 64
 FEWEST_POSITIONS = 32 * 32
 """Rows times columns from which they pay; below lie the deepest layers, where errors add up."""
 
-TILES = 128
+TILES = 160
 """Tiles that go through together, about: the kernels are read once for all of them, and workers
 find parts enough to share."""
 
@@ -119,11 +119,14 @@ def _winograd(x: Tensor, kernels: Tensor, bias: Tensor, padding: int) -> Tensor:
     """The convolution, with so many rows of padding above and below."""
     channels, height, width = x.shape[1], x.shape[2] - 2 + 2 * padding, x.shape[3]
     tiles_down, tiles_across = -(-height // 4), -(-width // 4)
-    down = min(max(round(TILES / tiles_across), 1), tiles_down)
+    # An even number of parts, so that two workers have the same to do.
+    parts = 2 * round(tiles_down * tiles_across / TILES / 2)
+    most = -(-tiles_down // max(parts, 1))
     out = x.new_empty(x.shape[0], kernels.shape[1], height, width)
 
     def filter_rows(image: Tensor, result: Tensor, top: int) -> None:
         # Every fourth column by itself: so those at one place of all tiles are neighbours.
+        down = min(most, tiles_down - top // 4)
         room = scratch("room", x, 4, channels, 4 * down + 2, tiles_across + 1)
         above = padding if top == 0 else 0
         part = image[:, max(top - padding, 0) : top - padding + 4 * down + 2]
@@ -136,7 +139,7 @@ def _winograd(x: Tensor, kernels: Tensor, bias: Tensor, padding: int) -> Tensor:
             columns[..., start : start + count] = part[..., first::4]
         _add_bias(_filtered(room, kernels), bias, result[:, top : top + 4 * down])
 
-    pairs, tops = zip(x, out, strict=True), range(0, height, 4 * down)
+    pairs, tops = zip(x, out, strict=True), range(0, height, 4 * most)
     share([partial(filter_rows, *pair, top) for pair in pairs for top in tops])
     return out
 

@@ -42,8 +42,9 @@ COMPARED: dict[str, Recipe] = {
     "percept, structure": ("structure", dict.fromkeys(RECTIFIED, 1)),
     "percept, correlation": ("correlation", dict.fromkeys(RECTIFIED, 1)),
 }
+PEAK_OF = "percept's peak of "
 PEAK = (
-    f"percept's peak of {QUALITY.distance}, {QUALITY.layers}, {QUALITY.layer_weights}, "
+    f"{PEAK_OF}{QUALITY.distance}, {QUALITY.layers}, {QUALITY.layer_weights}, "
     f"{QUALITY.shrink}, {SATURATION}, {NEAR}, {FINE}"
 )
 """The preset's: what was computed for another is not taken for it."""
@@ -109,6 +110,9 @@ def other_scores(reference: Path, candidates: Sequence[Path]) -> Scores:
 def all_scores(sets: Sequence[Rated], kept: Path) -> Scores:
     """All scores of all pairs, as the file has them or computed and written there."""
     scores: Scores = json.loads(kept.read_text()) if kept.exists() else {}
+    # Each layer's distances were those of that preset's size.
+    for name in [n for n in scores if n.startswith(PEAK_OF) and n != PEAK]:
+        del scores[name]
     groups = [
         (rated.references[places[0]], [rated.candidates[place] for place in places])
         for rated in sets

@@ -89,6 +89,7 @@ def calibrate(
         percept calibrate linux/ mac/ --different before/ after/ --write
     """
     talk = Talk(quiet)
+    talk.configuration(context.obj.file)
     of_check = context_of_check(context, *NO_THRESHOLDS)
     rules = rules_of(of_check)
     scorer = Scorer(

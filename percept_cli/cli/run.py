@@ -48,10 +48,10 @@ def refused_unpaired(summary: Summary, talk: Talk, allow_unpaired: bool) -> int:
     """How many files without a partner make a run incomplete; says so, or that no pair is left."""
     counts = summary.counts
     unpaired = 0 if allow_unpaired else counts["missing"] + counts["new"]
-    if unpaired:
+    if summary.complete and summary.pairs and not (summary.scored or counts["error"]):
+        talk.note("nothing was compared: no file has a partner, the same path in the other folder")
+    elif unpaired:
         talk.note(f"{unpaired} file(s) have no partner: --allow-unpaired accepts that")
-    elif summary.complete and summary.pairs and not (summary.scored or counts["error"]):
-        talk.note("nothing was compared: no file has a partner")
     return unpaired
 
 

@@ -99,8 +99,9 @@ def test_comparing_nothing_is_no_success(percept: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "nothing to compare" in done.stderr
     shutil.copy(PAIR[0], tmp_path / "c")
-    done = percept("compare", "a", "c", "--allow-unpaired")
-    assert done.returncode == 3 and "nothing was compared" in done.stderr
+    for more in ((), ("--allow-unpaired",)):
+        done = percept("compare", "a", "c", *more)
+        assert done.returncode == 3 and "nothing was compared" in done.stderr
     (tmp_path / "m.csv").write_text("reference,candidate\n")
     assert percept("compare", "--pairs=m.csv").returncode == 2
 

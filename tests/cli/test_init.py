@@ -109,6 +109,7 @@ def test_a_gate_by_jnd_is_calibrated_by_jnd(percept: Run, tmp_path: Path) -> Non
     assert percept("check", "b", "s", "-q").returncode == 1
     done = percept("calibrate", "b", "s", "--write")
     assert done.returncode == 0 and "jnd threshold" in done.stdout
+    assert f"options from {tmp_path / 'percept.toml'}" in done.stderr
     found = tomllib.loads((tmp_path / "percept.toml").read_text())
     assert set(found) == {"jnd"} and found["jnd"] > 1
     assert percept("check", "b", "s", "-q").returncode == 0

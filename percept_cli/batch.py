@@ -139,8 +139,9 @@ class PairResult(Result):
 class Results(Sequence[PairResult]):
     """The results of several pairs, in order."""
 
-    def __init__(self, results: Iterable[PairResult]) -> None:
+    def __init__(self, results: Iterable[PairResult], left_out: Iterable[str] = ()) -> None:
         self._results = tuple(results)
+        self._left_out = tuple(left_out)
 
     def __len__(self) -> int:
         return len(self._results)
@@ -156,6 +157,7 @@ class Results(Sequence[PairResult]):
         """Counts, extremes and how totals spread; `by` groups by a field of `Result.extra`."""
         summary = Summary.over(self._results, by)
         summary.complete = True
+        summary.left_out = self._left_out
         return summary
 
     def rows(self) -> list[dict[str, Any]]:
@@ -243,14 +245,14 @@ def score_folders(
     partner are results of status missing or new. Raises PerceptError where nothing is to compare.
     """
     before, after = place_of(references), place_of(candidates)
-    pairs, _ = pairs_of(before, after)
+    pairs, others = pairs_of(before, after)
     if not pairs:
         raise PerceptError(f"nothing to compare: no images in {shown(before)} and {shown(after)}")
     one = is_folder(after) and not is_folder(before)
     scorer = Scorer(
         options_of(**options), one_reference=one, workers=workers, memory=_memory(cache)
     )
-    return Results(PairResult.of_many(scorer.score(pairs)))
+    return Results(PairResult.of_many(scorer.score(pairs)), others)
 
 
 def check(
@@ -279,14 +281,17 @@ def check(
     base["ignore"] = _regions(base.get("ignore"))
     base["resize"] = str(base["resize"])
     if base.get("jnd") is not None and "preset" not in keys:
-        base |= by_jnd(base)
+        base |= {key: value for key, value in by_jnd(base).items() if key not in keys}
     memory = _memory(cache, "maps")
-    judge = Check(Rules(base, images), allow_new=allow_new, workers=workers, memory=memory)
+    rules = Rules(base, images)
+    judge = Check(rules, allow_new=allow_new, workers=workers, memory=memory)
     before, after = place_of(baseline), place_of(candidate)
-    pairs, _ = checked_pairs(before, after)
+    pairs, others = checked_pairs(before, after)
     if not pairs:
         raise PerceptError(f"nothing to compare: no images in {shown(before)} and {shown(after)}")
-    return Checked(PairResult.of_many(judge.results(pairs)))
+    if is_folder(after):
+        rules.check_used([pair.name for pair in pairs])
+    return Checked(PairResult.of_many(judge.results(pairs)), others)
 
 
 def options_of(preset: str = "photo", **chosen_ones: Any) -> Options:

@@ -101,6 +101,31 @@ def test_folders_are_tables_too() -> None:
     assert [Path(result.reference or "").name for result in one] == ["coffee.png"] * 5
 
 
+def test_a_picture_may_be_in_many_pairs_that_are_decoded_at_once(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    for suffix in ("png", "jpg", "bmp"):
+        file = tmp_path / f"large.{suffix}"
+        Image.fromarray(pixels).save(file)
+        with Image.open(file) as shared:
+            pairs = [(shared, file) for _ in range(6)]
+            found = list(percept_cli.score(pairs, cache=False, layers=["conv1_1"]))
+        assert {result.status for result in found} == {"identical"}, found[0].error
+
+
+def test_what_is_left_out_and_what_means_nothing_is_said(tmp_path: Path) -> None:
+    for folder in ("b", "c"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (32, 32)).save(tmp_path / folder / "a.png")
+        (tmp_path / folder / "notes.txt").write_text("no image")
+    folders = tmp_path / "b", tmp_path / "c"
+    for results in (percept_cli.score_folders(*folders), percept_cli.check(*folders)):
+        assert any(name.endswith("notes.txt") for name in results.summary().left_out)
+    with pytest.raises(PerceptError, match="matches no image"):
+        percept_cli.check(*folders, images={"charts/*": {"threshold": 1}})
+    with pytest.raises(PerceptError, match="'strict' is measured for the preset rendering"):
+        percept_cli.check(*folders, jnd=1, peak_threshold="strict")
+
+
 def test_a_check_says_what_passed(tmp_path: Path) -> None:
     assert percept_cli.check(REFERENCES, REFERENCES).passed
     failed = percept_cli.check(REFERENCES, SAMPLES / "edit-2")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,8 +18,10 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.gate.baselines import checked_pairs, matches
 from percept_cli.gate.calibrate import Proposal, proposed, write_thresholds
+from percept_cli.gate.rules import MEASURED, THRESHOLDS, Recipe
+from percept_cli.gate.thresholds import thresholds_of
 from percept_cli.inputs.pairs import Pair, pairs_in
-from percept_cli.inputs.stored import Remote, place_of
+from percept_cli.inputs.stored import place_of
 from percept_cli.outputs.words import MOST_NAMED, left_out_words
 from percept_cli.scoring.score import Scorer
 from percept_cli.scoring.scored import Scored
@@ -31,6 +33,15 @@ Score = Literal["peak", "total", "jnd"]
 or the total where there is none."""
 
 KEYS: dict[Score, str] = {"peak": "peak-threshold", "total": "threshold", "jnd": "jnd"}
+
+ELSEWHERE = {"preset", *MEASURED, *THRESHOLDS}
+"""Settings of an image's own with which another threshold judges it, or other figures."""
+
+Scores = list[tuple[str, float]]
+"""Names of images, several times where they have several pairs, and scores."""
+
+Known = dict[str, Scores]
+"""Of pairs that look the same and of those that differ."""
 
 NO_THRESHOLDS = ("--peak-threshold", "none", "--threshold", "0")
 """Flags with which any settings may be measured: a threshold is what is looked for."""
@@ -98,37 +109,47 @@ def calibrate(
         workers=workers or of_check.params["workers"],
         memory=memory_of(of_check, talk, "numbers"),
     )
-    recipe = rules.recipe_of_others
-    what: Score = "peak" if recipe.options.has_map else "total"
-    what = "jnd" if recipe.thresholds.jnd is not None else what
+    what = _judged_by(rules.recipe_of_others, context_of_check(context).params)
     paths = [baseline, candidate] if baseline and candidate else []
     differing = [place_of(path) for path in different or ()]
     globs = glob or []
-    known = {}
+    known: Known = {}
     for kind, two, manifest in (
         ("same", paths, same_pairs),
         ("different", differing, different_pairs),
     ):
-        pairs, left_out = _pairs(two, manifest)
+        from_folders, left_out = checked_pairs(*two) if two else ([], [])
+        pairs = [*from_folders, *(pairs_in(manifest) if manifest else ())]
+        left_out = list(dict.fromkeys(left_out))
         if left_out:
             talk.note(left_out_words(left_out))
         scored = scorer.score(pairs)
         shown_scored = scored if quiet else with_progress(scored, len(pairs))
-        known[kind] = _scores(shown_scored, talk, what)
-    if equal := [name for name, score in known["different"].items() if not score]:
-        talk.note(f"{len(equal)} of the pairs that differ are equal, and left out")
-        known["different"] = {n: s for n, s in known["different"].items() if s}
+        known[kind] = _scores(shown_scored, talk, what, len(from_folders))
+    if equal := sum(not score for _, score in known["different"]):
+        talk.note(f"{equal} of the pairs that differ are equal, and left out")
+        known["different"] = [(name, score) for name, score in known["different"] if score]
+    ruled = {
+        name
+        for name, _ in (*known["same"], *known["different"])
+        if any(ELSEWHERE & context.obj.images[glob].keys() for glob in rules.globs_for(name))
+        and not any(matches(name, one) for one in globs)
+    }
+    if ruled:
+        talk.note(
+            f"{len(ruled)} image(s) have a threshold or a recipe of their own, and are left out, "
+            f"such as {one_line(min(ruled))}: --glob proposes one for them"
+        )
     others = {
-        kind: {
-            name: score
-            for name, score in scores.items()
-            if rules.recipe_for(name).options is scorer.options
-            and not any(matches(name, one) for one in globs)
-        }
+        kind: [
+            (name, score)
+            for name, score in scores
+            if name not in ruled and not any(matches(name, one) for one in globs)
+        ]
         for kind, scores in known.items()
     }
     proposals = {one: _proposal(known, one) for one in globs}
-    if any(others["same"].values()) or not globs:
+    if any(score for _, score in others["same"]) or not globs:
         proposals[""] = _proposal(others, "*")
     for name, proposal in proposals.items():
         _show(name, proposal, what)
@@ -143,20 +164,27 @@ def calibrate(
     raise typer.Exit(INCOMPLETE if talk.errors else 0)
 
 
-def _pairs(
-    paths: Sequence[Path | Remote], manifest: Path | Remote | None
-) -> tuple[list[Pair], list[str]]:
-    """Pairs of both kinds, and files that are no images."""
-    pairs, others = checked_pairs(*paths) if paths else ([], [])
-    listed = pairs_in(manifest) if manifest else ()
-    return [*pairs, *listed], list(dict.fromkeys(others))
+def _judged_by(recipe: Recipe, configured: Mapping[str, Any]) -> Score:
+    """What a check goes by that has these settings of thresholds."""
+    if recipe.thresholds.jnd is not None:
+        return "jnd"
+    if not recipe.options.has_map:
+        return "total"
+    peak, total = configured["peak_threshold"], configured["threshold"]
+    by_total = total is not None and thresholds_of(recipe.options, peak, total).peak is None
+    return "total" if by_total else "peak"
 
 
-def _scores(scored: Iterable[tuple[Pair, Scored]], talk: Talk, what: Score) -> dict[str, float]:
-    """Each image's score; of its variants the smallest."""
-    found: dict[str, float] = {}
-    for pair, one in scored:
+def _scores(
+    scored: Iterable[tuple[Pair, Scored]], talk: Talk, what: Score, from_folders: int
+) -> Scores:
+    """The score of each pair; among the first, those `from_folders`, of variants the smallest."""
+    found: Scores = []
+    for place, (pair, one) in enumerate(scored):
         result = one.result
+        if result.bands:
+            talk.note(f"{result.name}: grew or was moved: fails at any threshold, left out")
+            continue
         if what == "jnd" and result.total and not result.jnd:
             talk.note(f"{result.name}: has no just noticeable differences: left out")
             continue
@@ -165,13 +193,15 @@ def _scores(scored: Iterable[tuple[Pair, Scored]], talk: Talk, what: Score) -> d
         if result.error or score is None:
             talk.error(result.error or f"{result.name}: {result.status}: left out")
         else:
-            found[pair.name] = min(score, found.get(pair.name, score))
+            if place < from_folders and found and found[-1][0] == pair.name:
+                score = min(score, found.pop()[1])
+            found.append((pair.name, score))
     return found
 
 
-def _proposal(known: dict[str, dict[str, float]], glob: str) -> Proposal:
+def _proposal(known: Known, glob: str) -> Proposal:
     chosen = {
-        kind: [score for name, score in scores.items() if matches(name, glob)]
+        kind: [score for name, score in scores if matches(name, glob)]
         for kind, scores in known.items()
     }
     try:
@@ -185,23 +215,17 @@ def _show(glob: str, proposal: Proposal, what: str) -> None:
         print(f"{glob}: {line}" if glob and not line.startswith(" ") else line)
 
 
-def _show_standing_out(
-    known: dict[str, dict[str, float]], glob: str, proposal: Proposal, what: str
-) -> None:
+def _show_standing_out(known: Known, glob: str, proposal: Proposal, what: str) -> None:
     """Which of the pairs that look the same may be no such pairs, and what holds without them."""
     if not (count := proposal.standing_out):
         return
     level = proposal.same[-count]
-    far = {
-        name: score
-        for name, score in known["same"].items()
-        if score >= level and matches(name, glob or "*")
-    }
-    worst = sorted(far.items(), key=lambda item: -item[1])
+    far = [one for one in known["same"] if one[1] >= level and matches(one[0], glob or "*")]
+    worst = sorted(far, key=lambda item: -item[1])
     named = ", ".join(f"{one_line(name)} {score:.4g}" for name, score in worst[:MOST_NAMED])
-    rest = {name: score for name, score in known["same"].items() if name not in far}
+    rest = [one for one in known["same"] if one not in far]
     without = "all are identical"
-    if any(rest.values()):
+    if any(score for _, score in rest):
         threshold = _proposal(known | {"same": rest}, glob or "*").threshold
         without = f"{what} threshold {threshold:g}"
     stand = "stands" if count == 1 else "stand"

@@ -17,7 +17,7 @@ from percept_cli.cli.memory import memory_of
 from percept_cli.cli.progress import with_progress
 from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run, Target
-from percept_cli.cli.sources import checked_source, refuse_inputs
+from percept_cli.cli.sources import checked_source, refuse_inputs, refuse_twice
 from percept_cli.cli.talk import Talk
 from percept_cli.cli.viewing import open_report
 from percept_cli.cli.watch import Results, watched
@@ -25,7 +25,7 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.check import Check, verdict
 from percept_cli.gate.rules import KEYS, SHARED, Rules, by_jnd
 from percept_cli.inputs.files import MAX_BYTES
-from percept_cli.inputs.stored import Remote, is_archive, resolved
+from percept_cli.inputs.stored import Remote, is_archive
 from percept_cli.results import Settings
 from percept_cli.scoring.also import measures_named
 from percept_cli.scoring.cache import MOST_MIB
@@ -117,11 +117,10 @@ def check(
         source = checked_source(baseline, candidate)
         if not source.single:
             rules.check_used([pair.name for pair in source.pairs])
-        outputs = [output for output in (json, junit, heatmap, report) if output]
-        for place, output in enumerate(outputs):
+        outputs = json, junit, heatmap, report
+        for output in filter(None, outputs):
             refuse_inputs(output, source)
-            if resolved(output) in map(resolved, outputs[:place]):
-                raise PerceptError(f"{shown(output)} is named for two outputs: name another")
+        refuse_twice(outputs)
         source = source.part(shard, (rules.wording, allow_new), by_name=True)
 
         def settings() -> Settings:

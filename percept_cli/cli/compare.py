@@ -17,7 +17,7 @@ from percept_cli.cli.progress import with_progress
 from percept_cli.cli.ray import on_ray
 from percept_cli.cli.reports import report_for
 from percept_cli.cli.run import Run, is_incomplete, say_groups
-from percept_cli.cli.sources import Source, refuse_inputs, source_of
+from percept_cli.cli.sources import Source, refuse_inputs, refuse_twice, source_of
 from percept_cli.cli.talk import Talk
 from percept_cli.cli.viewing import open_report, show
 from percept_cli.errors import PerceptError
@@ -141,9 +141,9 @@ def compare(
         raise PerceptError("--shard: parts are merged in their order: leave out --sort")
     if show_it and not source.single:
         raise PerceptError("--show is for one pair: --report DIR shows many")
-    for target in (output, heatmap):
-        if target:
-            refuse_inputs(target, source)
+    for target in filter(None, (output, heatmap)):
+        refuse_inputs(target, source)
+    refuse_twice((output, heatmap, report))
     keeps: Keeps = "pictures" if heatmap or show_it else "maps" if report else "numbers"
     memory = memory_of(context, talk, keeps)
     scorer = Scorer(options, one_reference=source.one_reference, workers=workers, memory=memory)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +15,9 @@ from percept_cli.cli.exits import CHANGED, INCOMPLETE
 from percept_cli.cli.github import github_for
 from percept_cli.cli.reports import report_of_saved
 from percept_cli.cli.run import Target, refused_unpaired
+from percept_cli.cli.sources import refuse_twice
 from percept_cli.cli.talk import Talk
-from percept_cli.errors import PerceptError, shown
+from percept_cli.errors import OutputError, PerceptError, shown
 from percept_cli.gate.merge import merged
 from percept_cli.inputs.saved import Saved, read_saved
 from percept_cli.inputs.stored import Remote, place_of, resolved
@@ -61,6 +64,7 @@ def merge(
             raise PerceptError(f"{shown(target)} is a shard and would be overwritten: name another")
     judged = whole.summary.verdict is not None
     targets = [(None, "check" if judged else "table"), (json, "json"), (junit, "junit")]
+    refuse_twice((json, junit, report))
     destinations: list[Target] = [
         _destination(target, form, whole, limit)
         for target, form in targets
@@ -68,13 +72,24 @@ def merge(
     ]
     if judged:
         destinations += github_for(lambda: whole.settings, report)
-    for destination in destinations:
-        for result in whole.results:
-            destination.write(result)
-        destination.close(whole.summary)
     if report:
-        report_of_saved(report, whole, results, root or [], talk, copy=report_copy)
+        with _by_itself(talk):
+            report_of_saved(report, whole, results, root or [], talk, copy=report_copy)
+    for destination in destinations:
+        with _by_itself(talk):
+            for result in whole.results:
+                destination.write(result)
+            destination.close(whole.summary)
     raise typer.Exit(_exit_code(whole, allow_unpaired, talk))
+
+
+@contextmanager
+def _by_itself(talk: Talk) -> Iterator[None]:
+    """Let an output that cannot be written cost only itself."""
+    try:
+        yield
+    except OutputError as error:
+        talk.error(str(error))
 
 
 def _destination(target: Path | Remote | None, form: str, whole: Saved, limit: int) -> Destination:
@@ -87,6 +102,8 @@ def _destination(target: Path | Remote | None, form: str, whole: Saved, limit: i
 def _exit_code(whole: Saved, allow_unpaired: bool, talk: Talk) -> int:
     """What the run without shards would have ended with."""
     summary = whole.summary
+    if talk.errors:
+        return INCOMPLETE
     if summary.verdict:
         return {"passed": 0, "failed": CHANGED, "incomplete": INCOMPLETE}[summary.verdict]
     unpaired = refused_unpaired(summary, talk, allow_unpaired)

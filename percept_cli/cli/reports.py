@@ -118,6 +118,9 @@ def report_of_saved(
 
     It shows pictures below the roots, else below the current folder and the folders of the files.
     """
+    from percept_cli.outputs.html_report import check_free
+
+    check_free(folder)
     own = [file.parent for file in files if isinstance(file, Path)]
     below = list(roots) or [Path(), *own]
     report = _report(folder, saved.settings, MAX_PIXELS, copy=copy, roots=below)

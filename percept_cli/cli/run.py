@@ -181,6 +181,9 @@ class Run:
             try:
                 self.report.close(self.summary)
                 self.talk.note(f"report: {shown(self.report.folder / 'index.html')}")
+            except KeyboardInterrupt:
+                self.interrupted = interrupted_code()
+                self.talk.error("interrupted: there is no report")
             except OutputError as error:
                 self.broken = True
                 self.talk.error(str(error))

@@ -15,7 +15,7 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import checked_pairs
 from percept_cli.inputs.pairs import Pair, is_folder, pairs_from_lines, pairs_in, pairs_of
 from percept_cli.inputs.shards import part_of, plan_of, shard_named
-from percept_cli.inputs.stored import Remote, is_archive, place_of
+from percept_cli.inputs.stored import Remote, is_archive, place_of, resolved
 from percept_cli.outputs.words import command_line, left_out_words
 from percept_cli.results import Settings, Shard
 
@@ -161,12 +161,20 @@ def refuse_inputs(target: Path | Remote, source: Source) -> None:
                 f"{shown(target)} is what is compared and would be overwritten: name another"
             )
         return
-    resolved = target.resolve()
+    real = target.resolve()
     for path in (path.resolve() for path in source.inputs):
-        if resolved == path or path in resolved.parents:
+        if real == path or path in real.parents:
             raise PerceptError(
                 f"{shown(target)} is among what is compared and would be overwritten: name another"
             )
+
+
+def refuse_twice(outputs: Iterable[Path | Remote | None]) -> None:
+    """PerceptError where two of the outputs that were named are one."""
+    named = [output for output in outputs if output]
+    for place, output in enumerate(named):
+        if resolved(output) in map(resolved, named[:place]):
+            raise PerceptError(f"{shown(output)} is named for two outputs: name another")
 
 
 def _stdin() -> io.TextIOWrapper:

@@ -155,6 +155,11 @@ class Approval:
             accepted = change.action in ("added", "updated") and self.variant is None
             return [change, *(_replaced(change.baseline, group) if accepted else ())]
         action: Action = "removed" if self.prune else "gone"
+        try:
+            if self.accepted and self.prune:
+                _check_baseline(group, self.accepted[name][0])
+        except PerceptError as error:
+            return [Change("error", place, error=str(error)) for place in _baselines(group)]
         return [Change(action, place) for place in _baselines(group)]
 
     def _change(self, name: str, group: list[Pair], candidate: Place) -> Change:
@@ -199,6 +204,11 @@ def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:
         raise PerceptError(
             f"{shown(group[0].candidate or Path())}: changed since that check: check it again"
         )
+    _check_baseline(group, before)
+
+
+def _check_baseline(group: list[Pair], before: str | None) -> None:
+    """PerceptError where no baseline is the one that had this hash."""
     baselines = [pair.baseline for pair in group if pair.baseline]
     now = [hashlib.sha256(path.read_bytes()).hexdigest() for path in baselines if path.exists()]
     if before not in now and (before or now):

@@ -6,11 +6,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.merge import COMPARED, FOUND_OUT
-from percept_cli.inputs.saved import Saved
-from percept_cli.results import Result, Settings
+from percept_cli.gate.rules import CHOICES
+from percept_cli.inputs.saved import Saved, moved
+from percept_cli.results import Result
 
 NAMES = ("references", "candidates")
 MADE_BY = ("percept_version", "torch_version", "device")
@@ -47,6 +49,7 @@ class Difference:
         """Match the pairs of two runs; PerceptError for runs whose numbers do not compare."""
         for name in COMPARED:
             _check(name, before, after)
+        _check_scales(before, after)
         old, new = _named(before), _named(after)
         both = [Change(name, old[name], new[name]) for name in old if name in new]
         if not both:
@@ -54,6 +57,8 @@ class Difference:
                 f"{shown(before.file)} and {shown(after.file)} have no pair in common: name two "
                 "runs over the same images"
             )
+        for change in both:
+            _check_overrides(change, before, after)
         scored = [c for c in both if c.before.total is not None and c.after.total is not None]
         return cls(
             tuple(sorted(scored, key=lambda change: (-abs(change.by), change.name))),
@@ -84,21 +89,50 @@ def _check(name: str, before: Saved, after: Saved) -> None:
         )
 
 
+def _check_scales(before: Saved, after: Saved) -> None:
+    """PerceptError where one run has --raw and the other has not, as far as that is known."""
+    old, new = (saved.settings.scale or {} for saved in (before, after))
+    for layer in old.keys() & new.keys():
+        if old[layer] != new[layer]:
+            raise PerceptError(
+                f"{shown(before.file)} divides {layer} by {old[layer]:g}, {shown(after.file)} by "
+                f"{new[layer]:g}: their numbers do not compare, run both with --raw or both without"
+            )
+
+
+def _check_overrides(change: Change, before: Saved, after: Saved) -> None:
+    """PerceptError where an image was measured with settings of its own in one of the runs."""
+    old, new = (
+        {key: value for key, value in result.overrides.items() if key in CHOICES}
+        for result in (change.before, change.after)
+    )
+    for key in [*old, *new]:
+        if old.get(key) != new.get(key):
+            raise PerceptError(
+                f"{change.name}: its own {key} is {old.get(key)} in {shown(before.file)}, "
+                f"{new.get(key)} in {shown(after.file)}: its numbers do not compare, run both with "
+                "the same settings"
+            )
+
+
 def _named(saved: Saved) -> dict[str, Result]:
     """Each result by its reference's path inside the folder of its run, or by its candidate's."""
     named: dict[str, Result] = {}
     uses: Counter[str] = Counter()
-    for name, result in _names(saved.results, saved.settings):
+    for name, result in _names(saved):
         uses[name] += 1
         # A manifest may name a reference several times: for several rates, say.
         named[name if uses[name] == 1 else f"{name} ({uses[name]})"] = result
     return named
 
 
-def _names(results: tuple[Result, ...], settings: Settings) -> Iterator[tuple[str, Result]]:
-    for result in results:
+def _names(saved: Saved) -> Iterator[tuple[str, Result]]:
+    roots: list[str | None] = [saved.settings.references, saved.settings.candidates]
+    if isinstance(saved.file, Path):
+        roots = [moved(saved.file, root) for root in roots]
+    for result in saved.results:
         # Two models have the same references; of one reference many candidates may be there.
-        sides = (result.reference, settings.references), (result.candidate, settings.candidates)
+        sides = zip((result.reference, result.candidate), roots, strict=True)
         inside = [os.path.relpath(p, root) if root else p for p, root in sides if p is not None]
         named = next((name for name in inside if name != "."), None)
         yield named or os.path.basename(result.name), result

@@ -88,7 +88,7 @@ def _document(text: str) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(text, parse_constant=_no_number)
     except ValueError:
         *pairs, closing = (
-            json.loads(line, parse_constant=_no_number) for line in text.splitlines() if line
+            json.loads(line, parse_constant=_no_number) for line in text.split("\n") if line.strip()
         )
         return {**closing, "pairs": pairs}
     return document if "pairs" in document else {**document, "pairs": []}
@@ -123,11 +123,13 @@ def _validator() -> Any:
 def _beside(file: Path, result: Result) -> Result:
     """The result with its files found from here, or else from where its JSON file lies."""
     names = ("reference", "candidate", "heatmap_file", "overlay")
-    moved: dict[str, Any] = {name: _moved(file, getattr(result, name)) for name in names}
-    frames = tuple(replace(f, overlay=_moved(file, f.overlay)) for f in result.frames)
-    return replace(result, frames=frames, **moved)
+    files: dict[str, Any] = {name: moved(file, getattr(result, name)) for name in names}
+    frames = tuple(replace(f, overlay=moved(file, f.overlay)) for f in result.frames)
+    return replace(result, frames=frames, **files)
 
 
-def _moved(file: Path, path: str | None) -> str | None:
-    moved = path and not Path(path).exists() and (file.parent / path).exists()
-    return shown(file.parent / path) if path and moved else path
+def moved(file: Path, path: str | None) -> str | None:
+    """A path of its results as it is, or else from where the JSON file lies, if it is there."""
+    if not path or Path(path).exists() or not (file.parent / path).exists():
+        return path
+    return shown(file.parent / path)

@@ -330,16 +330,33 @@ def is_archive(place: Path | Remote) -> bool:
 
 
 def members(archive: Path | Remote) -> Iterator[Member]:
-    """The files of a tar file, in its order; PerceptError if it is none."""
+    """The files of a tar file, in its order, then its links; PerceptError if it is none.
+
+    A link is what it leads to, or where that is no file of the tar file, nothing that can be read.
+    """
     import tarfile
 
     stream: BinaryIO
+    found: dict[str, tuple[int, int]] = {}
+    links: dict[str, str] = {}
     try:
         stream = archive.opened() if isinstance(archive, Remote) else archive.open("rb")
         with stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for info in tar:
+                name = posixpath.normpath(info.name)
                 if info.isreg():
-                    yield Member(archive, info.name.removeprefix("./"), info.offset_data, info.size)
+                    found[name] = info.offset_data, info.size
+                    yield Member(archive, name, *found[name])
+                elif info.islnk():  # Of what came before; a symbolic one is seen from its folder.
+                    links[name] = posixpath.normpath(info.linkname)
+                elif info.issym():
+                    beside = posixpath.join(posixpath.dirname(name), info.linkname)
+                    links[name] = posixpath.normpath(beside)
+        for name in links:
+            target, hops = links[name], 0
+            while target in links and hops < len(links):
+                target, hops = links[target], hops + 1
+            yield Member(archive, name, *found.get(target, (0, 0)))
     except tarfile.TarError as error:
         raise PerceptError(
             f"{shown(archive)}: no tar file ({_first_line(error)}): write it again, uncompressed"

@@ -71,7 +71,7 @@ class Report:
     def write(self, results: Sequence[Result], summary: Summary, settings: Settings) -> None:
         """Write the page and its pictures, and remove those of an earlier page."""
         with failures(self.folder):
-            check_free(self.folder)
+            _check_page(self.folder)  # Meanwhile the run has put other results there, perhaps.
             self.folder.mkdir(parents=True, exist_ok=True)
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 pictures = list(pool.map(self._pictures, results))
@@ -193,11 +193,16 @@ def check_free(folder: Path) -> None:
     """OutputError if a report in that folder would replace something else."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"cannot write a report to {shown(folder)}: it is a file: name a folder")
-    page = folder / PAGE
-    if folder.is_dir() and not page.exists() and any(p.is_file() for p in folder.iterdir()):
+    has_page = (folder / PAGE).exists()
+    if folder.is_dir() and not has_page and any(p.is_file() for p in folder.iterdir()):
         raise OutputError(
             f"cannot write a report to {shown(folder)}: it holds other files: name a new folder"
         )
+    _check_page(folder)
+
+
+def _check_page(folder: Path) -> None:
+    page = folder / PAGE
     if page.exists() and GENERATOR not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
         raise OutputError(
             f"cannot write a report to {shown(folder)}: its {PAGE} is not percept's: "

@@ -162,7 +162,9 @@ def approval(result: Result, settings: Settings) -> str | None:
         if result.reference == baseline:
             return None
         paths.append(escape(name))
-    return command_line("approve", *paths, options=() if result.candidate else ("--prune",))
+    # What the check was told by flags, `approve` does not know.
+    options = ("--all",) if result.candidate else ("--prune",)
+    return command_line("approve", *paths, options=options)
 
 
 def _common_folder(names: Sequence[str]) -> str:

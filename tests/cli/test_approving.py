@@ -120,12 +120,15 @@ def test_a_baseline_that_changed_since_the_check_is_not_replaced(
 ) -> None:
     baseline, _ = folders
     percept("check", "base", "new", "--json", "r.json")
-    with Image.open(baseline / "changed.png") as image:
-        image.transpose(Image.Transpose.ROTATE_180).save(baseline / "changed.png")
+    for name in ("changed.png", "gone.png"):
+        with Image.open(baseline / name) as image:
+            image.transpose(Image.Transpose.ROTATE_180).save(baseline / name)
     now = contents(baseline)
-    done = percept("approve", "--from", "r.json")
-    assert done.returncode == 3 and "the baseline changed since that check" in done.stderr
-    assert contents(baseline)["changed.png"] == now["changed.png"]
+    done = percept("approve", "--from", "r.json", "--prune")
+    assert done.returncode == 3
+    for name in ("changed.png", "gone.png"):
+        assert f"base/{name}: the baseline changed since that check" in done.stderr
+        assert contents(baseline)[name] == now[name]
 
 
 @pytest.mark.usefixtures("folders")

@@ -239,6 +239,32 @@ def test_calibration_writes_what_check_then_reads(percept: Run, folders: tuple[P
     assert wrong.returncode == 2 and "no threshold tells them apart" in wrong.stderr
 
 
+def test_calibration_goes_by_what_the_configuration_judges(
+    percept: Run, folders: tuple[Path, Path]
+) -> None:
+    base, new = folders
+    for file in new.iterdir():
+        with Image.open(file) as image:
+            image.convert("RGB").save(file.with_suffix(".jpg"), quality=85)
+        file.unlink()
+    grown = Image.new("RGB", (200, 150), "white")
+    grown.save(new / "grown.png")
+    grown.crop((0, 0, 200, 120)).save(base / "grown.png")
+    config = base.parent / "percept.toml"
+    tables = '[images."art*"]\nignore = ["0,0,4,4"]\n[images."cof*"]\npeak-threshold = 3\n'
+    config.write_text(f'peak-threshold = "none"\nthreshold = 0.00001\n{tables}')
+    done = percept("calibrate", base, new, "--write")
+    assert done.returncode == 0 and "total threshold" in done.stdout
+    assert "of 2 pairs that look the same" in done.stdout
+    assert "1 image(s) have a threshold or a recipe of their own" in done.stderr
+    assert "grown.png: grew or was moved: fails at any threshold, left out" in done.stderr
+    assert config.read_text().startswith('peak-threshold = "none"\nthreshold = 0.')
+    rows = [f"{base / 'article.png'},{new / name}.jpg" for name in ("article", "article")]
+    (base.parent / "m.csv").write_text("\n".join(["reference,candidate", *rows]))
+    done = percept("calibrate", "--pairs", "m.csv")
+    assert "of 2 pairs that look the same" in done.stdout
+
+
 def test_calibration_of_identical_pairs_is_an_error(percept: Run) -> None:
     done = percept("calibrate", REFERENCES, REFERENCES)
     assert done.returncode == 2 and "all pairs are identical" in done.stderr

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, Run
+from conftest import SAMPLES, Run, clean_environment
 
 REFERENCES = SAMPLES / "references"
 
@@ -70,6 +73,38 @@ def test_runs_with_other_settings_do_not_compare(percept: Run, tmp_path: Path) -
     document["settings"] |= {"blur": 0.0, "torch_version": "9"}
     (tmp_path / "c.json").write_text(json.dumps(document))
     assert percept("diff", "a.json", "c.json").returncode == 0
+
+
+def test_figures_of_other_scales_or_of_settings_of_their_own_do_not_compare(
+    percept: Run, tmp_path: Path
+) -> None:
+    pair = REFERENCES / "coffee.png", SAMPLES / "jpeg-1/coffee.jpg", "--layers", "conv1_1"
+    percept("compare", *pair, "--raw", "--output", "raw.json")
+    percept("compare", *pair, "--output", "plain.json")
+    done = percept("diff", "raw.json", "plain.json")
+    assert done.returncode == 2 and "their numbers do not compare" in done.stderr
+    document = json.loads((tmp_path / "plain.json").read_text())
+    document["pairs"][0]["overrides"] = {"threshold": 3}
+    (tmp_path / "own.json").write_text(json.dumps(document))
+    assert percept("diff", "plain.json", "own.json").returncode == 0
+    document["pairs"][0]["overrides"] = {"ignore": ["0,0,9,9"]}
+    (tmp_path / "own.json").write_text(json.dumps(document))
+    done = percept("diff", "plain.json", "own.json")
+    assert done.returncode == 2 and "coffee.jpg: its own ignore is None in plain" in done.stderr
+
+
+def test_downloaded_runs_are_matched_by_their_references(percept: Run, tmp_path: Path) -> None:
+    for name, folder in (("a", "jpeg-1"), ("b", "jpeg-3")):
+        shutil.copytree(REFERENCES, tmp_path / name / "truth")
+        shutil.copytree(SAMPLES / folder, tmp_path / name / "outputs")
+        code = f"import os; os.chdir({name!r}); from percept_cli.cli import main; main()"
+        command = "compare", "truth", "outputs", "--layers", "conv1_1", "--output", "r.json"
+        environment = clean_environment()
+        subprocess.run(
+            [sys.executable, "-c", code, *command], cwd=tmp_path, env=environment, check=True
+        )
+    done = percept("diff", "a/r.json", "b/r.json")
+    assert done.returncode == 0 and "5 worse" in done.stdout and "only in" not in done.stdout
 
 
 def test_two_models_are_matched_by_their_references(percept: Run) -> None:

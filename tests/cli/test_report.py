@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def test_the_report_can_be_built_again_from_saved_results(percept: Run, tmp_path
     assert done.returncode == 1 and "percept: report: report/index.html" in done.stderr
     article, coffee, dashboard = data_of(tmp_path / "report")
     assert (article["status"], coffee["status"]) == ("missing", "identical")
-    assert dashboard["approve"] == "percept approve -- base new dashboard.png"
+    assert dashboard["approve"] == "percept approve --all -- base new dashboard.png"
     pictures = dashboard["pictures"]
     assert isinstance(pictures, dict)
     for name in ("reference", "candidate", "overlay", "thumbnail", "candidate_original"):
@@ -44,6 +45,27 @@ def test_the_report_can_be_built_again_from_saved_results(percept: Run, tmp_path
     again = percept("report", "r.json", "--output=again")
     assert (again.returncode, again.stdout) == (0, "")
     assert _contents(tmp_path / "again") == _contents(tmp_path / "report")
+
+
+def test_results_may_stand_in_the_folder_of_the_report(percept: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = percept("check", "base", "new", *FAST, "--report=r", "--json=r/results.json")
+        assert done.returncode == 1 and "report: r/index.html" in done.stderr
+        assert (tmp_path / "r/index.html").is_file() and (tmp_path / "r/results.json").is_file()
+    done = percept("compare", "base", "new", "--layers=conv1_1", "--report=c", "--output=c/x.csv")
+    assert (tmp_path / "c/index.html").is_file() and (tmp_path / "c/x.csv").is_file(), done.stderr
+    done = percept("compare", "base", "new", "--report=c", "--output=c")
+    assert done.returncode == 2 and "c is named for two outputs" in done.stderr
+
+
+def test_the_command_that_accepts_does_so_whatever_flags_the_check_had(
+    percept: Run, tmp_path: Path
+) -> None:
+    percept("check", "base", "new", "--peak-threshold=0.0001", "--report=report")
+    command = str(data_of(tmp_path / "report")[2]["approve"])
+    assert percept(*shlex.split(command)[1:]).returncode == 0
+    accepted = (tmp_path / "base/dashboard.png").read_bytes()
+    assert accepted == (tmp_path / "new/dashboard.png").read_bytes()
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

@@ -72,6 +72,15 @@ def test_shards_of_compare_merge_too(percept: Run, tmp_path: Path) -> None:
     assert percept("merge", *files, "--allow-unpaired").returncode == 0
 
 
+def test_an_output_that_cannot_be_written_costs_only_itself(percept: Run, tmp_path: Path) -> None:
+    files = shards(percept, 2, *FAST)
+    done = percept("merge", *files, "--json=/dev/full", "--junit=m.xml", "--report=report")
+    assert done.returncode == 3 and "cannot write results to /dev/full" in done.stderr
+    assert (tmp_path / "m.xml").is_file() and (tmp_path / "report/index.html").is_file()
+    done = percept("merge", *files, "--json=both", "--junit=both")
+    assert done.returncode == 2 and "both is named for two outputs" in done.stderr
+
+
 @pytest.mark.usefixtures("unchanged")
 def test_a_broken_image_in_one_shard_makes_the_whole_incomplete(
     percept: Run, tmp_path: Path

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ def test_both_forms_of_json_are_read_back(tmp_path: Path, form: str) -> None:
     saved = read_saved(file)
     assert (saved.results, saved.settings) == (RESULTS, SETTINGS)
     assert saved.summary.pairs == len(RESULTS) and saved.summary.complete
+
+
+def test_json_lines_end_only_where_lines_do(tmp_path: Path) -> None:
+    odd = replace(RESULTS[1], extra={"prompt": "a cat\u2028on a mat\u0085"})
+    file = tmp_path / "r.jsonl"
+    file.write_text(written("jsonl", [odd, RESULTS[0]]), encoding="utf-8")
+    assert read_saved(file).results == (odd, RESULTS[0])
 
 
 def test_files_are_found_from_here_or_else_beside_the_results(

@@ -166,6 +166,26 @@ def test_tar_files_are_folders(percept: Run, tmp_path: Path, store: dict[str, st
     assert {Path(r.candidate or "").name: r.total for r in results} == scores(here.stdout)
 
 
+def test_links_in_a_tar_file_are_what_they_lead_to(percept: Run, tmp_path: Path) -> None:
+    pictures = {"t": REFERENCES / "coffee.png", "c": SAMPLES / "shift-1/coffee.png"}
+    for name, picture in pictures.items():
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            tar.add(picture, "./sub/real.png")
+            links = (tarfile.LNKTYPE, "./sub/real.png"), (tarfile.SYMTYPE, "../sub/real.png")
+            for number, (kind, target) in enumerate((*links, (tarfile.SYMTYPE, "real.png"))):
+                link = tarfile.TarInfo(f"./sub/{number}.png")
+                link.type, link.linkname = kind, target
+                tar.addfile(link)
+            lost = tarfile.TarInfo("./lost.png")
+            lost.type, lost.linkname = tarfile.SYMTYPE, "lost.png"
+            tar.addfile(lost)
+    done = percept("compare", "t.tar", "c.tar", LAYERS, "--format=json")
+    pairs = {Path(pair["candidate"]).name: pair for pair in json.loads(done.stdout)["pairs"]}
+    totals = {pairs[name]["total"] for name in ("real.png", "0.png", "1.png", "2.png")}
+    assert done.returncode == 3 and len(totals) == 1 and None not in totals
+    assert pairs["lost.png"]["status"] == "error"
+
+
 def test_a_tar_file_that_is_none_or_cut_short_is_an_error(percept: Run, tmp_path: Path) -> None:
     (tmp_path / "none.tar").write_bytes(b"no tar file " * 100)
     done = percept("compare", REFERENCES, "none.tar")

@@ -21,7 +21,7 @@ from test_formats import RESULTS, SETTINGS
 
 from percept_cli.errors import OutputError
 from percept_cli.outputs.heatmap import Map, overlay
-from percept_cli.outputs.html_report import PREVIEW, Report
+from percept_cli.outputs.html_report import PREVIEW, Report, check_free
 from percept_cli.outputs.report_page import approval
 from percept_cli.results import Result, Thresholds
 from percept_cli.summary import Summary
@@ -180,16 +180,18 @@ def test_a_second_report_leaves_nothing_of_the_first(tmp_path: Path) -> None:
 def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "home.png").touch()
     with pytest.raises(OutputError, match="it holds other files: name a new folder"):
-        written(tmp_path, list(RESULTS))
+        check_free(tmp_path)
 
 
 def test_a_page_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<title>My site</title>")
     with pytest.raises(OutputError, match=r"its index.html is not percept's"):
+        check_free(tmp_path)
+    with pytest.raises(OutputError, match=r"its index.html is not percept's"):
         written(tmp_path, list(RESULTS))
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"it is a file: name a folder"):
-        written(tmp_path / "file", list(RESULTS))
+        check_free(tmp_path / "file")
 
 
 def test_the_overlay_is_clear_where_nothing_differs_and_has_the_images_shape() -> None:
@@ -212,11 +214,16 @@ def test_the_overlay_is_clear_where_nothing_differs_and_has_the_images_shape() -
 @pytest.mark.parametrize(
     ("reference", "candidate", "status", "command"),
     [
-        ("b/x/1.png", "c/x/1.png", "failed", "percept approve -- b c x/1.png"),
-        ("b/1~mac.png", "c/1.png", "failed", "percept approve -- b c 1.png"),
+        ("b/x/1.png", "c/x/1.png", "failed", "percept approve --all -- b c x/1.png"),
+        ("b/1~mac.png", "c/1.png", "failed", "percept approve --all -- b c 1.png"),
         ("b/1.png", None, "missing", "percept approve --prune -- b c 1.png"),
-        (None, "c/1.png", "new", "percept approve -- b c 1.png"),
-        ("b/1.png", "c/a b'[1].png", "failed", """percept approve -- b c 'a b'"'"'[[]1].png'"""),
+        (None, "c/1.png", "new", "percept approve --all -- b c 1.png"),
+        (
+            "b/1.png",
+            "c/a b'[1].png",
+            "failed",
+            """percept approve --all -- b c 'a b'"'"'[[]1].png'""",
+        ),
     ],
 )
 def test_what_fails_has_the_command_that_accepts_it(

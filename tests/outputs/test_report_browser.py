@@ -434,7 +434,7 @@ def test_what_fails_shows_why_and_the_command_is_copied(open_report: Open) -> No
     choose(page, "a.png")
     expect(page.locator("#reason")).to_have_text("peak 1.25 > 0.3")
     command = page.locator("#command").inner_text()
-    assert command.startswith("percept approve -- /") and command.endswith(" a.png")
+    assert command.startswith("percept approve --all -- /") and command.endswith(" a.png")
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("#copy")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == command

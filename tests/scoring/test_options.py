@@ -119,6 +119,6 @@ def test_what_is_ignored_does_not_count_in_a_shrunk_picture() -> None:
 @pytest.mark.parametrize("distance", ["l2", "unit", "gram", "structure", "appearance"])
 def test_only_what_has_no_places_goes_without_tolerance_and_colour(distance: str) -> None:
     rendering, other = Options.of("rendering"), Options.of("rendering", distance=distance)
-    kept = other.tolerance, other.colour
-    placed = distance in ("l2", "unit")
-    assert kept == ((rendering.tolerance, rendering.colour) if placed else (0, 0))
+    everywhere, somewhere = distance in ("l2", "unit"), distance == "appearance"
+    assert other.tolerance == (rendering.tolerance if everywhere else 0)
+    assert other.colour == (rendering.colour if everywhere or somewhere else 0)

@@ -1,4 +1,7 @@
-"""Ways to compute VGG19's convolutions, each on a strip of a 1920×1080 frame as percept cuts it."""
+"""Ways to compute VGG19's convolutions, each on a strip of a 1920×1080 frame as percept cuts it.
+
+percept's own is computed by its workers, all others with torch's threads.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from torch.nn import functional
 
 from percept_cli.network.convolution import convolve
 from percept_cli.network.differences import STRIP_ELEMENTS
+from percept_cli.network.workers import available, workers_of
 
 SHAPES = (("conv1_2", 64, 64, 1920), ("conv2_1", 64, 128, 960), ("conv2_2", 128, 128, 960))
 SHAPES += (("conv3_1", 128, 256, 480), ("conv3_2", 256, 256, 480), ("conv4_1", 256, 512, 240))
@@ -25,13 +29,14 @@ def ways(inputs: int, outputs: int, width: int) -> dict[str, Callable[[], object
     last = [each.contiguous(memory_format=torch.channels_last) for each in (x, weight)]
     half = [each.bfloat16() for each in (*last, bias)]
     kernels, tiles = torch.randn(36, outputs, inputs), torch.randn(36, inputs, rows * width // 16)
+    workers = workers_of(available())
     kernels16, tiles16 = kernels.bfloat16(), tiles.bfloat16()
 
     def direct() -> Tensor:
         return functional.conv2d(x, weight, bias, padding=(0, 1))
 
     found: dict[str, Callable[[], object]] = {
-        "percept's Winograd": lambda: convolve(x, weight, bias),
+        "percept's Winograd": lambda: workers.run(lambda: convolve(x, weight, bias)),
         "direct": direct,
         "direct, channels-last": lambda: functional.conv2d(*last, bias, padding=(0, 1)),
         "direct, then ReLU": lambda: direct().relu_(),

@@ -141,7 +141,7 @@ class Results(Sequence[PairResult]):
 
     def __init__(self, results: Iterable[PairResult], left_out: Iterable[str] = ()) -> None:
         self._results = tuple(results)
-        self._left_out = tuple(left_out)
+        self._left_out = tuple(dict.fromkeys(left_out))
 
     def __len__(self) -> int:
         return len(self._results)

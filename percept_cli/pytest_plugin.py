@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from percept_cli.gate.check import Check
+    from percept_cli.gate.rules import Rules
     from percept_cli.scoring.scored import Scored
 
 SHOWN_REGIONS = 3
-MAX_PIXELS = 200_000_000
 LONGEST = 150
 """Most characters of a file's name that come from a test's."""
 
@@ -70,10 +71,17 @@ def pytest_configure(config: pytest.Config) -> None:
         bool(config.getoption("--percept-update")),
         tuple(config.getini("python_files")),
     )
+    part = "--lf" if config.getoption("lf", False) else None
     for argument in config.args:
         path, of, _ = str(argument).partition("::")
-        if of:
+        if of and not Path(config.invocation_params.dir, path).exists():
+            part = str(argument)
+        elif of:
             session.chosen.add(str(Path(config.invocation_params.dir, path).resolve()))
+    if part and config.getoption("percept_unused"):
+        raise pytest.UsageError(
+            f"--percept-unused: with {part} not all tests of a file are looked at: leave one out"
+        )
     config.stash[SESSION] = session
 
 
@@ -224,8 +232,11 @@ class Snapshot:
         baseline = self._folder / file
         self._session.asked.add(str(baseline.resolve()))
         candidate = encoded(image)
-        check = self._check(file, options)
-        most = options.get("max_pixels", MAX_PIXELS)
+        self._take(file, baseline, name)
+        rules = self._rules(file, options)
+        workers = _whole_number("percept_workers", self._config.getini("percept_workers"))
+        check = partial(_check, rules, workers)
+        most = rules.recipe_of_others.options.max_pixels
         size_of(candidate, "percept_snapshot", most, decode=self._session.update)
         if self._session.update:
             self._accept(candidate, baseline)
@@ -248,8 +259,20 @@ class Snapshot:
             return None
         return "\n".join(_report(scored, baseline, written, self._failures))
 
-    def _check(self, file: str, options: dict[str, Any]) -> Callable[[], Check]:
-        """What judges the image, made when it is needed; PerceptError for wrong options at once."""
+    def _take(self, file: str, baseline: Path, name: str | None) -> None:
+        """PerceptError where another snapshot of this session has that baseline."""
+        from percept_cli.errors import PerceptError
+
+        asked = self._node.nodeid, name, len(self._taken) if name is None else 0
+        first = self._session.owners.setdefault(str(baseline.resolve()), asked)
+        if first != asked:
+            raise PerceptError(
+                f"percept_snapshot: {file} is the baseline of another snapshot of {first[0]}: "
+                "give this one another name"
+            )
+
+    def _rules(self, file: str, options: dict[str, Any]) -> Rules:
+        """How the image is judged; PerceptError for options that mean nothing."""
         from percept_cli.snapshots.judging import rules_for
 
         mask = options.pop("mask", None)
@@ -257,19 +280,8 @@ class Snapshot:
             options = options | {
                 "ignore": [*_listed(options.get("ignore")), self._mask(file, mask)]
             }
-        workers = _whole_number("percept_workers", self._config.getini("percept_workers"))
         threshold = self._config.getini("percept_peak_threshold")
-        rules = rules_for(self._config.rootpath, threshold, options)
-
-        def made() -> Check:
-            from percept_cli.gate.check import Check
-            from percept_cli.scoring.cache import cache_for
-            from percept_cli.scoring.memory import Memory
-
-            cache = cache_for(True, logging.getLogger("percept").warning)
-            return Check(rules, workers=workers, memory=Memory(cache, "pictures"))
-
-        return made
+        return rules_for(self._config.rootpath, threshold, options)
 
     def _judged(
         self, made: Callable[[], Check], baseline: Path | None, candidate: Path, file: str
@@ -321,6 +333,15 @@ class Snapshot:
         for name in (*([file] if candidate else ()), f"{stem}~heatmap.png", f"{stem}~mask.png"):
             with suppress(OSError):
                 (self._output / name).unlink()
+
+
+def _check(rules: Rules, workers: int | None) -> Check:
+    from percept_cli.gate.check import Check
+    from percept_cli.scoring.cache import cache_for
+    from percept_cli.scoring.memory import Memory
+
+    cache = cache_for(True, logging.getLogger("percept").warning)
+    return Check(rules, workers=workers, memory=Memory(cache, "pictures"))
 
 
 def _report(scored: Scored, baseline: Path, candidate: Path, root: Path) -> Iterator[str]:

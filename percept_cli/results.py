@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 VERSION = 2
 """Version of the result document; raised when a field changes its meaning."""
 
-SCORING_VERSION = 4
+SCORING_VERSION = 3
 """Raised whenever the same pair with the same settings may get another figure, but for rounding."""
 
 Status = Literal["identical", "compared", "passed", "failed", "missing", "new", "error"]

@@ -422,6 +422,54 @@ def test_baselines_nobody_asked_for_are_listed_and_pruned(tmp_path: Path, worker
     assert session(tmp_path, new.replace("SKIP", "False"), workers)[0] == 0
 
 
+def test_where_not_all_tests_are_known_none_is_called_unused(tmp_path: Path) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    arguments = "--lf", "-p", "cacheprovider", "--percept-unused=prune"
+    code, output = session(tmp_path, ONE, *arguments)
+    assert code == 4 and "with --lf not all tests of a file are looked at" in output
+    assert (tmp_path / "baselines/test_page/test_page.png").is_file()
+
+
+CLASHING = """
+import pytest
+
+@pytest.mark.parametrize("zoom", [1, 1.2])
+def test_zoom(percept_snapshot, zoom):
+    percept_snapshot(PICTURE)
+    percept_snapshot(PICTURE)
+
+def test_named(percept_snapshot):
+    percept_snapshot(PICTURE)
+    percept_snapshot(PICTURE)
+    percept_snapshot(PICTURE, "2")
+"""
+
+
+def test_two_snapshots_do_not_share_a_baseline(tmp_path: Path) -> None:
+    code, output = session(tmp_path, CLASHING, "--percept-update")
+    assert code == 1 and "2 failed" in output
+    for file in ("test_zoom-1.2.png", "test_named.2.png"):
+        assert f"{file} is the baseline of another snapshot" in output
+
+
+UPRIGHT = """
+def test_upright(percept_snapshot, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    PICTURE.crop((0, 0, 64, 32)).save(tmp_path / "turned.jpg", exif=exif)
+    percept_snapshot(Image.open(tmp_path / "turned.jpg"), "one", max_pixels=None)
+    assert Image.open("baselines/test_page/test_upright.one.png").size == (32, 64)
+"""
+
+
+def test_a_turned_picture_is_stored_upright(tmp_path: Path) -> None:
+    code, output = session(tmp_path, UPRIGHT, "--percept-update")
+    assert code == 0, output
+    (tmp_path / "percept.toml").write_text("max-pixels = 100\n")
+    code, output = session(tmp_path, ONE, "--percept-update")
+    assert (code == 1 and "over the limit" in output) or "100" in output
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_pruning_removes_nothing_but_pictures_of_tests(tmp_path: Path, linked: bool) -> None:
     session(tmp_path, ONE, "--percept-update")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +34,7 @@ or the total where there is none."""
 
 KEYS: dict[Score, str] = {"peak": "peak-threshold", "total": "threshold", "jnd": "jnd"}
 
-ELSEWHERE = {"preset", *MEASURED, *THRESHOLDS}
+OWN = {key.replace("-", "_") for key in ("preset", *MEASURED, *THRESHOLDS)}
 """Settings of an image's own with which another threshold judges it, or other figures."""
 
 Scores = list[tuple[str, float]]
@@ -109,10 +109,25 @@ def calibrate(
         workers=workers or of_check.params["workers"],
         memory=memory_of(of_check, talk, "numbers"),
     )
-    what = _judged_by(rules.recipe_of_others, context_of_check(context).params)
+    configured = context_of_check(context)
+    globs = glob or []
+
+    def own(name: str) -> dict[str, Any]:
+        """What the configuration says of an image alone, and no flag and no variable overrides."""
+        tables = (context.obj.images[table] for table in rules.globs_for(name))
+        said = {key.replace("-", "_"): value for table in tables for key, value in table.items()}
+        return {key: v for key, v in said.items() if not shared.is_set(configured, key)}
+
+    def judged_by(name: str) -> Score:
+        return _judged_by(rules.recipe_for(name), configured.params | own(name))
+
+    def ruled_apart(pair: Pair) -> bool:
+        """Whether no threshold is sought that judges this pair."""
+        return bool(OWN & own(pair.name).keys()) and not any(matches(pair.name, g) for g in globs)
+
     paths = [baseline, candidate] if baseline and candidate else []
     differing = [place_of(path) for path in different or ()]
-    globs = glob or []
+    apart: set[str] = set()
     known: Known = {}
     for kind, two, manifest in (
         ("same", paths, same_pairs),
@@ -120,46 +135,44 @@ def calibrate(
     ):
         from_folders, left_out = checked_pairs(*two) if two else ([], [])
         pairs = [*from_folders, *(pairs_in(manifest) if manifest else ())]
-        left_out = list(dict.fromkeys(left_out))
         if left_out:
-            talk.note(left_out_words(left_out))
+            talk.note(left_out_words(list(dict.fromkeys(left_out))))
+        apart |= {pair.name for pair in pairs if ruled_apart(pair)}
+        from_folders, pairs = (
+            [pair for pair in some if pair.name not in apart] for some in (from_folders, pairs)
+        )
         scored = scorer.score(pairs)
         shown_scored = scored if quiet else with_progress(scored, len(pairs))
-        known[kind] = _scores(shown_scored, talk, what, len(from_folders))
+        known[kind] = _scores(shown_scored, talk, judged_by, len(from_folders))
     if equal := sum(not score for _, score in known["different"]):
         talk.note(f"{equal} of the pairs that differ are equal, and left out")
         known["different"] = [(name, score) for name, score in known["different"] if score]
-    ruled = {
-        name
-        for name, _ in (*known["same"], *known["different"])
-        if any(ELSEWHERE & context.obj.images[glob].keys() for glob in rules.globs_for(name))
-        and not any(matches(name, one) for one in globs)
-    }
-    if ruled:
+    if apart:
         talk.note(
-            f"{len(ruled)} image(s) have a threshold or a recipe of their own, and are left out, "
-            f"such as {one_line(min(ruled))}: --glob proposes one for them"
+            f"{len(apart)} image(s) have a threshold or a recipe of their own, and are left out, "
+            f"such as {one_line(min(apart))}: --glob proposes one for them"
         )
     others = {
         kind: [
-            (name, score)
-            for name, score in scores
-            if name not in ruled and not any(matches(name, one) for one in globs)
+            (name, score) for name, score in scores if not any(matches(name, one) for one in globs)
         ]
         for kind, scores in known.items()
     }
     proposals = {one: _proposal(known, one) for one in globs}
     if any(score for _, score in others["same"]) or not globs:
         proposals[""] = _proposal(others, "*")
+    scales = {name: _one_of(known if name else others, name, judged_by) for name in proposals}
     for name, proposal in proposals.items():
-        _show(name, proposal, what)
-        _show_standing_out(known if name else others, name, proposal, what)
+        _show(name, proposal, scales[name])
+        _show_standing_out(known if name else others, name, proposal, scales[name])
     if write and talk.errors:
         talk.note("nothing written: not all pairs could be compared")
     elif write:
         file = context.obj.file or Path("percept.toml")
-        found = {name: proposal.threshold for name, proposal in proposals.items()}
-        write_thresholds(file, KEYS[what], found.pop("", None), found)
+        for name, proposal in proposals.items():
+            by_glob = {name: proposal.threshold} if name else {}
+            threshold = None if name else proposal.threshold
+            write_thresholds(file, KEYS[scales[name]], threshold, by_glob)
         talk.note(f"written to {shown(file)}")
     raise typer.Exit(INCOMPLETE if talk.errors else 0)
 
@@ -171,17 +184,36 @@ def _judged_by(recipe: Recipe, configured: Mapping[str, Any]) -> Score:
     if not recipe.options.has_map:
         return "total"
     peak, total = configured["peak_threshold"], configured["threshold"]
-    by_total = total is not None and thresholds_of(recipe.options, peak, total).peak is None
+    try:
+        by_total = total is not None and thresholds_of(recipe.options, peak, total).peak is None
+    except PerceptError:  # A name of another preset's: a number takes its place.
+        by_total = False
     return "total" if by_total else "peak"
 
 
+def _one_of(known: Known, glob: str, judged_by: Callable[[str], Score]) -> Score:
+    """What all images of a glob are judged by; PerceptError where that is not one thing."""
+    names = {name for scores in known.values() for name, _ in scores if matches(name, glob or "*")}
+    scales = {judged_by(name): name for name in sorted(names)}
+    if len(scales) > 1:
+        (one, name), (other, another), *_ = scales.items()
+        raise PerceptError(
+            f"{glob or 'all'}: {name} is judged by its {one}, {another} by its {other}: calibrate "
+            "each with a --glob of its own"
+        )
+    return next(iter(scales))
+
+
 def _scores(
-    scored: Iterable[tuple[Pair, Scored]], talk: Talk, what: Score, from_folders: int
+    scored: Iterable[tuple[Pair, Scored]],
+    talk: Talk,
+    judged_by: Callable[[str], Score],
+    from_folders: int,
 ) -> Scores:
     """The score of each pair; among the first, those `from_folders`, of variants the smallest."""
     found: Scores = []
     for place, (pair, one) in enumerate(scored):
-        result = one.result
+        result, what = one.result, judged_by(pair.name)
         if result.bands:
             talk.note(f"{result.name}: grew or was moved: fails at any threshold, left out")
             continue

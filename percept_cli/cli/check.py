@@ -150,7 +150,7 @@ def check(
         return _exit_code(run)
 
     if watch:
-        raise typer.Exit(watched(baseline, candidate, checked.results, once, talk))
+        raise typer.Exit(watched(baseline, candidate, rules.masks, checked.results, once, talk))
     raise typer.Exit(once(checked.results))
 
 

@@ -68,6 +68,7 @@ def _summary(found: Difference) -> list[str]:
         (found.only_before, "only in OLD"),
         (found.only_after, "only in NEW"),
         (found.not_scored, "without a total in one of them"),
+        (found.otherwise, "with other settings of their own, not compared"),
     ):
         if names:
             more = ", …" if len(names) > 3 else ""

@@ -18,6 +18,7 @@ from percept_cli.cli.run import Target, refused_unpaired
 from percept_cli.cli.sources import refuse_twice
 from percept_cli.cli.talk import Talk
 from percept_cli.errors import OutputError, PerceptError, shown
+from percept_cli.gate.check import verdict
 from percept_cli.gate.merge import merged
 from percept_cli.inputs.saved import Saved, read_saved
 from percept_cli.inputs.stored import Remote, place_of, resolved
@@ -75,7 +76,11 @@ def merge(
     if report:
         with _by_itself(talk):
             report_of_saved(report, whole, results, root or [], talk, copy=report_copy)
-    for destination in destinations:
+    failing = sum(bool(result.failures) for result in whole.results)
+    for destination in reversed(destinations):  # Who is told last is told if something went wrong.
+        if judged:
+            broken = bool(talk.errors)
+            whole.summary.verdict = verdict(whole.summary, failing, broken=broken)
         with _by_itself(talk):
             for result in whole.results:
                 destination.write(result)
@@ -102,10 +107,9 @@ def _destination(target: Path | Remote | None, form: str, whole: Saved, limit: i
 def _exit_code(whole: Saved, allow_unpaired: bool, talk: Talk) -> int:
     """What the run without shards would have ended with."""
     summary = whole.summary
-    if talk.errors:
-        return INCOMPLETE
     if summary.verdict:
         return {"passed": 0, "failed": CHANGED, "incomplete": INCOMPLETE}[summary.verdict]
     unpaired = refused_unpaired(summary, talk, allow_unpaired)
     failed = summary.counts["error"] or unpaired or not (summary.scored and summary.complete)
+    failed = failed or talk.errors
     return INCOMPLETE if failed else 0

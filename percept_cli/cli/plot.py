@@ -65,6 +65,8 @@ def plot(
         raise PerceptError("--by draws a line for each value: name what over with --against")
     if measure not in (*MEASURES, *LAYERS):
         raise PerceptError(f"unknown measure {measure!r}: give {', '.join(MEASURES)}, or a layer")
+    if measure != MEASURES[0] and not against:
+        raise PerceptError("--measure is drawn over something: name what with --against")
     talk = Talk(quiet=False)
     first, *others = map(read_saved, results)
     if others:

@@ -49,7 +49,7 @@ def refused_unpaired(summary: Summary, talk: Talk, allow_unpaired: bool) -> int:
     counts = summary.counts
     unpaired = 0 if allow_unpaired else counts["missing"] + counts["new"]
     if summary.complete and summary.pairs and not (summary.scored or counts["error"]):
-        talk.note("nothing was compared: no file has a partner, the same path in the other folder")
+        talk.note("nothing was compared: no file has a partner of the same path")
     elif unpaired:
         talk.note(f"{unpaired} file(s) have no partner: --allow-unpaired accepts that")
     return unpaired
@@ -182,6 +182,7 @@ class Run:
                 self.report.close(self.summary)
                 self.talk.note(f"report: {shown(self.report.folder / 'index.html')}")
             except KeyboardInterrupt:
+                self.broken = True
                 self.interrupted = interrupted_code()
                 self.talk.error("interrupted: there is no report")
             except OutputError as error:

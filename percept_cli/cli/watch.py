@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias
@@ -24,9 +24,16 @@ Files: TypeAlias = "tuple[tuple[Path, int, int], ...]"
 
 
 def watched(
-    baseline: Path, candidate: Path, results: Results, once: Callable[[Results], int], talk: Talk
+    baseline: Path,
+    candidate: Path,
+    masks: Sequence[Path],
+    results: Results,
+    once: Callable[[Results], int],
+    talk: Talk,
 ) -> int:
     """Check again and again; the exit code of the interrupt that ends it.
+
+    A mask that changes counts for all images.
 
     Raises PerceptError where the library that watches files is missing.
     """
@@ -34,7 +41,7 @@ def watched(
         from watchfiles import watch
     except ImportError as error:
         raise PerceptError("--watch needs watchfiles: pip install 'percept-cli[watch]'") from error
-    named = {path.resolve() for path in (baseline, candidate)}
+    named = {path.resolve() for path in (baseline, candidate, *masks)}
     # A file that is written anew is another one: its folder is watched.
     folders = {path if path.is_dir() else path.parent for path in named}
     for folder in folders:
@@ -53,7 +60,7 @@ def watched(
         raise_interrupt=True,
     )
     next(found)  # From here on no change is missed.
-    remembered = Remembered(results)
+    remembered = Remembered(results, masks)
     code = once(remembered)  # What is wrong with how it was called will not mend itself.
     while code < INTERRUPTED:
         talk.note("waiting for changes: Ctrl-C ends it")
@@ -74,15 +81,17 @@ def _told(once: Callable[[Results], int], results: Results, talk: Talk) -> int:
 
 
 class Remembered:
-    """Results, computed again only for images of which a file has changed."""
+    """Results, computed again only for images of which a file, or any mask, has changed."""
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: Results, masks: Sequence[Path] = ()) -> None:
         self._results = results
+        self._masks = masks
         self._known: dict[str, tuple[Files, Pair, Scored]] = {}
 
     def __call__(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Scored]]:
         groups = {name: list(group) for name, group in groupby(pairs, key=lambda pair: pair.name)}
-        now = {name: _files(group) for name, group in groups.items()}
+        masks = _files(self._masks)
+        now = {name: masks + _files(_paths(group)) for name, group in groups.items()}
         changed = [
             pair
             for name, group in groups.items()
@@ -101,9 +110,13 @@ class Remembered:
         next(fresh, None)  # So it ends here, and not where nobody hears of an interrupt.
 
 
-def _files(group: Iterable[Pair]) -> Files:
+def _paths(group: Iterable[Pair]) -> Iterator[Path]:
+    return (path for pair in group for path in (pair.baseline, pair.file) if path)
+
+
+def _files(paths: Iterable[Path]) -> Files:
     found = []
-    for path in (path for pair in group for path in (pair.baseline, pair.file) if path):
+    for path in paths:
         try:
             status = path.stat()
             found.append((path, status.st_mtime_ns, status.st_size))

@@ -154,13 +154,21 @@ class Approval:
             change = self._change(name, group, candidate)
             accepted = change.action in ("added", "updated") and self.variant is None
             return [change, *(_replaced(change.baseline, group) if accepted else ())]
-        action: Action = "removed" if self.prune else "gone"
-        try:
-            if self.accepted and self.prune:
-                _check_baseline(group, self.accepted[name][0])
-        except PerceptError as error:
-            return [Change("error", place, error=str(error)) for place in _baselines(group)]
-        return [Change(action, place) for place in _baselines(group)]
+        if not self.prune:
+            return [Change("gone", place) for place in _baselines(group)]
+        before = self.accepted[name][0] if self.accepted else None
+        return [self._removal(place, before) for place in _baselines(group)]
+
+    def _removal(self, place: Path | Remote, before: str | None) -> Change:
+        """Of a baseline without a candidate, if it still is what a saved check looked at."""
+        now = hashlib.sha256(place.read_bytes()).hexdigest() if isinstance(place, Path) else None
+        if self.accepted is None or now == before is not None:
+            return Change("removed", place)
+        reason = (
+            f"{shown(place)}: the baseline changed since that check, or it looked at another "
+            "variant: check it again, or leave out --from"
+        )
+        return Change("error", place, error=reason)
 
     def _change(self, name: str, group: list[Pair], candidate: Place) -> Change:
         target = self.baseline / name if is_folder(self.candidate) else self.baseline
@@ -204,11 +212,6 @@ def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:
         raise PerceptError(
             f"{shown(group[0].candidate or Path())}: changed since that check: check it again"
         )
-    _check_baseline(group, before)
-
-
-def _check_baseline(group: list[Pair], before: str | None) -> None:
-    """PerceptError where no baseline is the one that had this hash."""
     baselines = [pair.baseline for pair in group if pair.baseline]
     now = [hashlib.sha256(path.read_bytes()).hexdigest() for path in baselines if path.exists()]
     if before not in now and (before or now):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
@@ -54,6 +56,11 @@ class Check:
             result = replace(result, status="failed", error=None, failures=(reason,))
             result = replace(result, thresholds=recipe.thresholds)
         else:
+            if result.status == "missing" and pair.baseline:
+                # So that only what was looked at is removed: `approve --from --prune`.
+                with suppress(OSError, MemoryError):
+                    sha256 = hashlib.sha256(pair.baseline.read_bytes()).hexdigest()
+                    result = replace(result, reference_sha256=sha256)
             result = judged(result, recipe.thresholds, allow_new=self._allow_new)
         if result.failures and scored.map is not None:
             result = replace(result, regions=_regions(scored, recipe.thresholds))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain, count
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.merge import COMPARED, FOUND_OUT
 from percept_cli.gate.rules import CHOICES
-from percept_cli.inputs.saved import Saved, moved
+from percept_cli.inputs.saved import Saved
 from percept_cli.results import Result
+
+Named = list[tuple[str, Result]]
+"""Results and their names, which may be several results'."""
 
 NAMES = ("references", "candidates")
 MADE_BY = ("percept_version", "torch_version", "device")
@@ -43,6 +47,8 @@ class Difference:
     only_after: tuple[str, ...]
     not_scored: tuple[str, ...]
     """Pairs of both runs of which one has no total."""
+    otherwise: tuple[str, ...]
+    """Pairs with other settings of their own in one run: their figures do not compare."""
 
     @classmethod
     def of(cls, before: Saved, after: Saved) -> Difference:
@@ -50,21 +56,25 @@ class Difference:
         for name in COMPARED:
             _check(name, before, after)
         _check_scales(before, after)
-        old, new = _named(before), _named(after)
+        old, new = _matched(list(_names(before)), list(_names(after)))
         both = [Change(name, old[name], new[name]) for name in old if name in new]
         if not both:
             raise PerceptError(
                 f"{shown(before.file)} and {shown(after.file)} have no pair in common: name two "
                 "runs over the same images"
             )
-        for change in both:
-            _check_overrides(change, before, after)
-        scored = [c for c in both if c.before.total is not None and c.after.total is not None]
+        otherwise = [change for change in both if _measured_by(change.before, change.after)]
+        scored = [
+            c
+            for c in both
+            if c.before.total is not None and c.after.total is not None and c not in otherwise
+        ]
         return cls(
             tuple(sorted(scored, key=lambda change: (-abs(change.by), change.name))),
             tuple(name for name in old if name not in new),
             tuple(name for name in new if name not in old),
-            tuple(change.name for change in both if change not in scored),
+            tuple(c.name for c in both if c not in scored and c not in otherwise),
+            tuple(change.name for change in otherwise),
         )
 
     @property
@@ -92,47 +102,56 @@ def _check(name: str, before: Saved, after: Saved) -> None:
 def _check_scales(before: Saved, after: Saved) -> None:
     """PerceptError where one run has --raw and the other has not, as far as that is known."""
     old, new = (saved.settings.scale or {} for saved in (before, after))
-    for layer in old.keys() & new.keys():
-        if old[layer] != new[layer]:
+    for layer in old:
+        # Of weights of one's own they are measured: each machine rounds in its own way.
+        if layer in new and not math.isclose(old[layer], new[layer], rel_tol=1e-3):
             raise PerceptError(
                 f"{shown(before.file)} divides {layer} by {old[layer]:g}, {shown(after.file)} by "
                 f"{new[layer]:g}: their numbers do not compare, run both with --raw or both without"
             )
 
 
-def _check_overrides(change: Change, before: Saved, after: Saved) -> None:
-    """PerceptError where an image was measured with settings of its own in one of the runs."""
+def _measured_by(before: Result, after: Result) -> bool:
+    """Whether an image was measured with other settings of its own."""
     old, new = (
         {key: value for key, value in result.overrides.items() if key in CHOICES}
-        for result in (change.before, change.after)
+        for result in (before, after)
     )
-    for key in [*old, *new]:
-        if old.get(key) != new.get(key):
-            raise PerceptError(
-                f"{change.name}: its own {key} is {old.get(key)} in {shown(before.file)}, "
-                f"{new.get(key)} in {shown(after.file)}: its numbers do not compare, run both with "
-                "the same settings"
-            )
+    return old != new
 
 
-def _named(saved: Saved) -> dict[str, Result]:
-    """Each result by its reference's path inside the folder of its run, or by its candidate's."""
-    named: dict[str, Result] = {}
-    uses: Counter[str] = Counter()
-    for name, result in _names(saved):
-        uses[name] += 1
-        # A manifest may name a reference several times: for several rates, say.
-        named[name if uses[name] == 1 else f"{name} ({uses[name]})"] = result
-    return named
+def _matched(old: Named, new: Named) -> tuple[dict[str, Result], dict[str, Result]]:
+    """Both runs' results by names that tell them apart.
+
+    A manifest may name a reference several times: for several rates, say. Then what else it says
+    counts as well, in columns of which the runs share a value.
+    """
+    uses = [Counter(name for name, _ in run) for run in (old, new)]
+    several = {name for name in uses[0] | uses[1] if max(use[name] for use in uses) > 1}
+    values: list[set[tuple[str, str]]] = [
+        {(column, str(v)) for name, r in run if name in several for column, v in r.extra.items()}
+        for run in (old, new)
+    ]
+    telling = sorted({column for column, _ in values[0] & values[1]})
+    found = []
+    for run in (old, new):
+        named: dict[str, Result] = {}
+        for name, result in run:
+            if name in several and telling:
+                told = ", ".join(f"{column} {result.extra.get(column)}" for column in telling)
+                name = f"{name} ({told})"
+            again = (f"{name} ({number})" for number in count(2))
+            named[next(one for one in chain((name,), again) if one not in named)] = result
+        found.append(named)
+    return found[0], found[1]
 
 
 def _names(saved: Saved) -> Iterator[tuple[str, Result]]:
-    roots: list[str | None] = [saved.settings.references, saved.settings.candidates]
-    if isinstance(saved.file, Path):
-        roots = [moved(saved.file, root) for root in roots]
-    for result in saved.results:
+    """Each result's name, its reference's path inside the folder of its run, or its candidate's."""
+    roots = saved.settings.references, saved.settings.candidates
+    for (reference, candidate), result in zip(saved.names, saved.results, strict=True):
         # Two models have the same references; of one reference many candidates may be there.
-        sides = zip((result.reference, result.candidate), roots, strict=True)
+        sides = (reference, roots[0]), (candidate, roots[1])
         inside = [os.path.relpath(p, root) if root else p for p, root in sides if p is not None]
         named = next((name for name in inside if name != "."), None)
         yield named or os.path.basename(result.name), result

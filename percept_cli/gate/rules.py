@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.baselines import matches
 from percept_cli.gate.thresholds import NAMED, thresholds_of
 from percept_cli.inputs.configuration import check_type
-from percept_cli.inputs.ignore import beside
+from percept_cli.inputs.ignore import NUMBERS, beside
 from percept_cli.network.layers import chosen
 from percept_cli.results import Thresholds
 from percept_cli.scoring.options import Options
@@ -72,6 +73,12 @@ class Rules:
         """All that was said of any image; equal texts are equal rules."""
         base = sorted(self._base.items())
         return repr((base, sorted(self._tables.items()), sorted(self._fixed)))
+
+    @property
+    def masks(self) -> list[Path]:
+        """Images of what is ignored."""
+        regions = {region for each in self._recipes.values() for region in each.options.ignore}
+        return [Path(region) for region in sorted(regions) if not re.fullmatch(NUMBERS, region)]
 
     def recipe_for(self, name: str) -> Recipe:
         """How the image of that name is compared and judged."""

@@ -16,7 +16,15 @@ from typing import Any, TextIO, overload
 from percept_cli.errors import PerceptError, shown
 from percept_cli.inputs.files import reason_of
 from percept_cli.inputs.kinds import holds_image, readable
-from percept_cli.inputs.stored import Place, Remote, is_archive, members, place_of, without_secrets
+from percept_cli.inputs.stored import (
+    URL,
+    Place,
+    Remote,
+    is_archive,
+    members,
+    place_of,
+    without_secrets,
+)
 from percept_cli.inputs.text import opened_text
 
 SPELT = "the two names are written in different Unicode forms"
@@ -80,10 +88,11 @@ class Folder:
             names, others = _images_below(place)
             return cls(place, [PurePath(name).as_posix() for name in names], others)
         if is_archive(place):
-            found: Mapping[str, Place] = {member.name: member for member in members(place)}
+            found: Mapping[str, Place]
+            found, again = members(place)
         else:
             assert isinstance(place, Remote)
-            found = place.below()
+            found, again = place.below(), []
         shown_ones = {
             name: image
             for name, image in found.items()
@@ -91,6 +100,7 @@ class Folder:
         }
         images = {name: image for name, image in shown_ones.items() if readable(name)}
         others = [shown(image) for name, image in shown_ones.items() if name not in images]
+        others += [f"{shown(place)}/{name} (a link to a folder)" for name in again]
         return cls(place, list(images), others, images)
 
 
@@ -367,7 +377,7 @@ def _plain(value: object) -> object:
 def pair_of_row(row: Mapping[str, object], folder: Path | Remote, where: str) -> Pair:
     """The pair of a manifest's row, with paths relative to its folder; an error for one of none."""
     paths = {
-        key: place if isinstance(place := place_of(value), Remote) else folder / value
+        key: place_of(value) if URL.match(value) else folder / value
         for key in ("reference", "candidate")
         if isinstance(value := row.get(key), str) and value and "\0" not in value
     }

@@ -30,6 +30,8 @@ class Saved:
     settings: Settings
     results: tuple[Result, ...]
     summary: Summary
+    names: tuple[tuple[str | None, str | None], ...] = ()
+    """Reference and candidate of each result as the file has them, wherever they are found now."""
 
 
 def read_saved(file: Path | Remote) -> Saved:
@@ -58,6 +60,7 @@ def read_saved(file: Path | Remote) -> Saved:
                 f"{SCORING_VERSION}: they do not compare, make them again"
             )
         results = tuple(map(Result.of, document["pairs"]))
+        names = tuple((result.reference, result.candidate) for result in results)
         if isinstance(file, Path):
             results = tuple(_beside(file, result) for result in results)
         for result in results:
@@ -70,7 +73,7 @@ def read_saved(file: Path | Remote) -> Saved:
         raise PerceptError(
             f"{name}: no results of percept in JSON: give what --json, or --output NAME.json, wrote"
         ) from error
-    return Saved(file, settings, results, summary)
+    return Saved(file, settings, results, summary, names)
 
 
 def _check_places(result: Result) -> None:
@@ -123,13 +126,11 @@ def _validator() -> Any:
 def _beside(file: Path, result: Result) -> Result:
     """The result with its files found from here, or else from where its JSON file lies."""
     names = ("reference", "candidate", "heatmap_file", "overlay")
-    files: dict[str, Any] = {name: moved(file, getattr(result, name)) for name in names}
-    frames = tuple(replace(f, overlay=moved(file, f.overlay)) for f in result.frames)
+    files: dict[str, Any] = {name: _moved(file, getattr(result, name)) for name in names}
+    frames = tuple(replace(f, overlay=_moved(file, f.overlay)) for f in result.frames)
     return replace(result, frames=frames, **files)
 
 
-def moved(file: Path, path: str | None) -> str | None:
-    """A path of its results as it is, or else from where the JSON file lies, if it is there."""
-    if not path or Path(path).exists() or not (file.parent / path).exists():
-        return path
-    return shown(file.parent / path)
+def _moved(file: Path, path: str | None) -> str | None:
+    moved = path and not Path(path).exists() and (file.parent / path).exists()
+    return shown(file.parent / path) if path and moved else path

@@ -6,11 +6,11 @@ import os
 import posixpath
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +24,12 @@ T = TypeVar("T")
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 WEB = re.compile(r"https?://", re.IGNORECASE)
+
+LOST = -1, 0
+"""Where in a tar file a link leads to that is none of its files, and how many bytes that has."""
+
+MOST_LINKS = 40
+"""Links that are followed from one name: as many as Linux follows."""
 
 ATTEMPTS = 5
 """How often what may pass is tried, with pauses that double from FIRST_PAUSE seconds on."""
@@ -264,6 +270,8 @@ class Member:
 
     def read(self, max_bytes: int) -> bytes:
         """All of it; PerceptError if it cannot be read, or has more bytes."""
+        if (self.start, self.size) == LOST:
+            raise PerceptError(f"{self}: a link to nothing in the tar file: store what it leads to")
         if self.size > max_bytes:
             raise PerceptError(
                 f"{self}: {self.size} bytes, over --max-bytes {max_bytes}: "
@@ -329,34 +337,27 @@ def is_archive(place: Path | Remote) -> bool:
     return is_tar and not (isinstance(place, Path) and place.is_dir())
 
 
-def members(archive: Path | Remote) -> Iterator[Member]:
-    """The files of a tar file, in its order, then its links; PerceptError if it is none.
+def members(archive: Path | Remote) -> tuple[dict[str, Member], list[str]]:
+    """The files of a tar file by their names, and its links to folders; PerceptError if it is none.
 
-    A link is what it leads to, or where that is no file of the tar file, nothing that can be read.
+    The last of several of one name counts. A link to a file is that file.
     """
     import tarfile
 
     stream: BinaryIO
-    found: dict[str, tuple[int, int]] = {}
-    links: dict[str, str] = {}
+    entries: dict[str, tuple[int, int] | str] = {}
     try:
         stream = archive.opened() if isinstance(archive, Remote) else archive.open("rb")
         with stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for info in tar:
                 name = posixpath.normpath(info.name)
                 if info.isreg():
-                    found[name] = info.offset_data, info.size
-                    yield Member(archive, name, *found[name])
-                elif info.islnk():  # Of what came before; a symbolic one is seen from its folder.
-                    links[name] = posixpath.normpath(info.linkname)
-                elif info.issym():
-                    beside = posixpath.join(posixpath.dirname(name), info.linkname)
-                    links[name] = posixpath.normpath(beside)
-        for name in links:
-            target, hops = links[name], 0
-            while target in links and hops < len(links):
-                target, hops = links[target], hops + 1
-            yield Member(archive, name, *found.get(target, (0, 0)))
+                    entries[name] = info.offset_data, info.size
+                elif info.islnk():
+                    entries[name] = posixpath.normpath(info.linkname)
+                elif info.issym():  # It leads on from its own folder.
+                    target = posixpath.join(posixpath.dirname(name), info.linkname)
+                    entries[name] = posixpath.normpath(target)
     except tarfile.TarError as error:
         raise PerceptError(
             f"{shown(archive)}: no tar file ({_first_line(error)}): write it again, uncompressed"
@@ -366,6 +367,31 @@ def members(archive: Path | Remote) -> Iterator[Member]:
     except Exception as error:  # As above.
         reason = without_secrets(getattr(error, "strerror", None) or _first_line(error))
         raise PerceptError(f"{shown(archive)}: cannot be read ({reason}): check it") from error
+    folders = {parent.as_posix() for name in entries for parent in PurePosixPath(name).parents}
+    found: dict[str, Member] = {}
+    again: list[str] = []
+    for name, entry in entries.items():
+        target = _followed(name, entries)
+        place = entries.get(target)
+        if isinstance(entry, str) and target in folders:
+            again.append(name)
+        else:
+            found[name] = Member(archive, name, *(place if isinstance(place, tuple) else LOST))
+    return found, again
+
+
+def _followed(name: str, entries: Mapping[str, tuple[int, int] | str]) -> str:
+    """Where links lead to, of the name or of a folder in it; after too many, one of them."""
+    for _ in range(MOST_LINKS):
+        path = PurePosixPath(name)
+        for part in (*reversed(path.parents), path):
+            target = entries.get(part.as_posix())
+            if isinstance(target, str):
+                name = posixpath.normpath(posixpath.join(target, path.relative_to(part)))
+                break
+        else:
+            break
+    return name
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -119,14 +120,14 @@ def _winograd(x: Tensor, kernels: Tensor, bias: Tensor, padding: int) -> Tensor:
     """The convolution, with so many rows of padding above and below."""
     channels, height, width = x.shape[1], x.shape[2] - 2 + 2 * padding, x.shape[3]
     tiles_down, tiles_across = -(-height // 4), -(-width // 4)
-    # An even number of parts, so that two workers have the same to do.
-    parts = 2 * round(tiles_down * tiles_across / TILES / 2)
-    most = -(-tiles_down // max(parts, 1))
+    # An even number of parts of nearly the same size, so that two workers have the same to do.
+    parts = min(max(2 * round(tiles_down * tiles_across / TILES / 2), 1), tiles_down)
+    ends = [4 * (part * tiles_down // parts) for part in range(parts + 1)]
     out = x.new_empty(x.shape[0], kernels.shape[1], height, width)
 
-    def filter_rows(image: Tensor, result: Tensor, top: int) -> None:
+    def filter_rows(image: Tensor, result: Tensor, top: int, end_of_part: int) -> None:
         # Every fourth column by itself: so those at one place of all tiles are neighbours.
-        down = min(most, tiles_down - top // 4)
+        down = (end_of_part - top) // 4
         room = scratch("room", x, 4, channels, 4 * down + 2, tiles_across + 1)
         above = padding if top == 0 else 0
         part = image[:, max(top - padding, 0) : top - padding + 4 * down + 2]
@@ -139,8 +140,8 @@ def _winograd(x: Tensor, kernels: Tensor, bias: Tensor, padding: int) -> Tensor:
             columns[..., start : start + count] = part[..., first::4]
         _add_bias(_filtered(room, kernels), bias, result[:, top : top + 4 * down])
 
-    pairs, tops = zip(x, out, strict=True), range(0, height, 4 * most)
-    share([partial(filter_rows, *pair, top) for pair in pairs for top in tops])
+    pairs, places = zip(x, out, strict=True), list(pairwise(ends))
+    share([partial(filter_rows, *pair, *place) for pair in pairs for place in places])
     return out
 
 
@@ -174,4 +175,4 @@ def _add_bias(tiles: Tensor, bias: Tensor, out: Tensor) -> None:
         torch.add(whole[:, :height, :width], bias[:, None, None], out=out)
     else:
         places = out.view(-1, height // 4, 4, width // 4, 4)
-        torch.add(tiles[:, : height // 4], bias[:, None, None, None, None], out=places)
+        torch.add(tiles, bias[:, None, None, None, None], out=places)

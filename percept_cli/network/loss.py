@@ -243,7 +243,8 @@ class PerceptualLoss(_Loss):
         what `appearance` is in deep layers, which are of whole images.
 
         Raises PerceptError for values outside the range, channels other than 3, shapes that differ,
-        images too small for the deepest layer, and tensors on another device than the loss.
+        images too small for the deepest layer, tensors on another device than the loss, and a
+        target that was prepared in another precision.
         """
         images = self._images(input, "input")
         prepared = None
@@ -267,6 +268,11 @@ class PerceptualLoss(_Loss):
 
         def summed(name: str, rows: slice, f: Tensor, *other: Tensor) -> Tensor:
             g = prepared.features[name][:, :, rows] if prepared else other[0]
+            if g.dtype != f.dtype:
+                raise PerceptError(
+                    f"target prepared in {g.dtype}, input computed in {f.dtype}: prepare it under "
+                    "the same autocast and precision"
+                )
             with torch.autocast(f.device.type, enabled=False):
                 f, g = at_least_float32(f), at_least_float32(g)
                 return self._distances[name].sums(g.expand_as(f), f - g, self.scale[name])

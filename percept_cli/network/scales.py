@@ -56,7 +56,7 @@ def applied(weights: Weights, distances: Mapping[str, Distance], raw: bool) -> d
 
 def cache_folder() -> Path:
     """Where measured scales are kept."""
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     with suppress(RuntimeError):  # Nobody's home: then scales are measured each time.
         return Path(cache).expanduser() / "percept" / "scales"
     return Path(os.devnull) / "scales"

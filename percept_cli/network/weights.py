@@ -37,7 +37,7 @@ TORCHVISION_MEAN = (0.485, 0.456, 0.406)
 TORCHVISION_STD = (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """Tensors by `<layer>.weight` and `<layer>.bias`, and how images are normalised for them."""
 
@@ -141,9 +141,10 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=2)
 def load(weights: str) -> Weights:
-    """Read `bundled`, `torchvision` (fetched if it is not there), or a state dict's file, once.
+    """Read `bundled`, `torchvision` (fetched if it is not there), or a state dict's file.
+
+    A file is read once, and again when it has changed.
 
     Raises PerceptError for a file that is missing or unreadable, has a wrong hash, or has a
     missing, unknown, misshapen or non-finite tensor.
@@ -151,7 +152,20 @@ def load(weights: str) -> Weights:
     if weights == "torchvision":
         fetch_torchvision()
     check_available(weights)
-    path = path_of(weights)
+    path = path_of(weights).resolve()
+    status = path.stat()
+    return _read(weights, path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _read(weights: str, path: Path, *_: int) -> Weights:
+    import torch
+
+    with torch.inference_mode(False):  # A loss that is trained with may take them later.
+        return _read_anew(weights, path)
+
+
+def _read_anew(weights: str, path: Path) -> Weights:
     sha256 = sha256_of(path)
     if weights == "bundled":
         if sha256 != BUNDLED_SHA256:

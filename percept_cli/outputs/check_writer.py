@@ -21,8 +21,6 @@ from percept_cli.results import Result, Settings
 from percept_cli.summary import Summary
 
 if TYPE_CHECKING:
-    from rich.control import Control
-
     from percept_cli.outputs.console import Console
 
 SHOWN_REGIONS = 3
@@ -77,11 +75,14 @@ class CheckWriter:
             # Importing Rich takes longer than a small check.
             self._stream.write("".join(x if isinstance(x, str) else x[0] for x in line) + "\n")
             return
+        from rich.control import Control
+        from rich.segment import ControlType
         from rich.text import Text
 
         with self._console:  # All of it at once: others draw there as well.
-            if self._stream.isatty():
-                self._console.control(_empty_line())
+            if self._stream.isatty():  # Where a bar may be.
+                empty = ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)
+                self._console.control(Control(*empty))
             self._console.print(Text.assemble(*line), soft_wrap=True)
 
     @cached_property
@@ -89,14 +90,6 @@ class CheckWriter:
         from percept_cli.outputs.console import Console
 
         return Console(file=self._stream, highlight=False)
-
-
-def _empty_line() -> Control:
-    """Puts the cursor to the beginning of its line, where a bar may be, and empties that."""
-    from rich.control import Control
-    from rich.segment import ControlType
-
-    return Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
 
 
 def _head(result: Result) -> Iterable[str]:

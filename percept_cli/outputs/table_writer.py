@@ -183,8 +183,10 @@ def _place(result: Result) -> str:
 
 
 def _common_folder(names: Iterable[str]) -> str:
+    folders = [os.path.dirname(name) for name in names]
     try:
-        folder = os.path.commonpath([os.path.dirname(name) for name in names])
-        return re.sub(r"^(\w[\w+.-]+:)/?", r"\1//", folder)  # Of a URL a slash has been lost.
+        common = os.path.commonpath(folders)
+        urls = all(re.match(r"[A-Za-z][\w+.-]+://", folder) for folder in folders)
+        return common.replace(":/", "://", 1) if urls else common  # It takes two slashes for one.
     except ValueError:  # Absolute and relative paths, or several drives, have nothing in common.
         return ""

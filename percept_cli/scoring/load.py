@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-IN_MEMORY = [Lock() for _ in range(64)]
+DECODING = [Lock() for _ in range(64)]
 """Of Pillow images, which several pairs may have, each is decoded under one of these."""
 
 Source: TypeAlias = Union[str, "os.PathLike[str]", Remote, Member, Image.Image, "NDArray[Any]"]
@@ -434,7 +434,7 @@ class _Images:
             return images.from_array(self._array, self._name, self._most)
         if self.count == 1:
             if not self._content:
-                with IN_MEMORY[id(image) // 64 % len(IN_MEMORY)]:
+                with DECODING[id(image) // 64 % len(DECODING)]:
                     return images.decoded(image, self._name)
             decode = partial(images.decoded, image, self._name)
             return self._known.picture(self._content, decode) if self._known else decode()

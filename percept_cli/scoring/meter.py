@@ -21,7 +21,7 @@ from percept_cli.network.displacement import put_back
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
-from percept_cli.network.weights import load
+from percept_cli.network.weights import Weights, load
 from percept_cli.network.workers import available, workers_of
 from percept_cli.scoring.cells import Cells, Colours, Grid, Part, Sums, Tally, sums_for
 from percept_cli.scoring.devices import (
@@ -113,9 +113,9 @@ _Job = tuple[_Pair, Crop]
 
 
 @lru_cache(maxsize=16)
-def frozen_network(weights: str, deepest: str, device: torch.device, precision: str) -> VGG19:
+def frozen_network(weights: Weights, deepest: str, device: torch.device, precision: str) -> VGG19:
     """The one network of this kind in the process."""
-    network = VGG19(load(weights), deepest).to(device, DTYPES[precision])
+    network = VGG19(weights, deepest).to(device, DTYPES[precision])
     if device.type != "cpu" or precision == "bf16":
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
@@ -150,7 +150,7 @@ class Meter:
         self._distances = options.distances
         try:
             self._network = frozen_network(
-                options.weights, options.deepest, self.device, options.precision
+                self.weights, options.deepest, self.device, options.precision
             )
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):

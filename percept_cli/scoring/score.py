@@ -8,7 +8,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from heapq import nlargest
@@ -285,8 +284,6 @@ class Scorer:
         if pair.error:
             return _Begun(replace(result, status="error", error=pair.error), options)
         if pair.candidate is None:
-            with suppress(PerceptError, OSError):  # What is missing is no worse for that.
-                result = replace(result, reference_sha256=_hash_of(pair.reference, options))
             return _Begun(replace(result, status="missing"), options)
         if pair.reference is None:
             place = as_place(pair.candidate)

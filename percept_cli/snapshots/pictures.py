@@ -72,9 +72,10 @@ def _screenshot(page: Any) -> bytes:
 
 
 def _png(image: Any) -> bytes:
-    """A Pillow image as PNG; of a mode that PNG lacks, as it looks."""
-    from PIL import Image
+    """A Pillow image as PNG, upright; of a mode that PNG lacks, as it looks."""
+    from PIL import Image, ImageOps
 
+    image = ImageOps.exif_transpose(image)
     if image.mode not in IN_PNG:
         import numpy as np
 

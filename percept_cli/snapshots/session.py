@@ -34,6 +34,8 @@ class Session:
     """What modules with tests are called."""
     asked: set[str] = field(default_factory=set)
     """Paths of baselines that a test asked for."""
+    owners: dict[str, tuple[str, str | None, int]] = field(default_factory=dict)
+    """A baseline's path → the test that asked for it, by which name or as which of its images."""
     collected: dict[str, tuple[str, str]] = field(default_factory=dict)
     """A test's id → its module's path, and how the names of its baselines begin."""
     finished: set[str] = field(default_factory=set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -123,10 +124,11 @@ def test_a_baseline_that_changed_since_the_check_is_not_replaced(
     for name in ("changed.png", "gone.png"):
         with Image.open(baseline / name) as image:
             image.transpose(Image.Transpose.ROTATE_180).save(baseline / name)
+    shutil.copy(baseline / "changed.png", baseline / "gone~mac.png")
     now = contents(baseline)
     done = percept("approve", "--from", "r.json", "--prune")
     assert done.returncode == 3
-    for name in ("changed.png", "gone.png"):
+    for name in ("changed.png", "gone.png", "gone~mac.png"):
         assert f"base/{name}: the baseline changed since that check" in done.stderr
         assert contents(baseline)[name] == now[name]
 

@@ -258,7 +258,11 @@ def test_calibration_goes_by_what_the_configuration_judges(
     assert "of 2 pairs that look the same" in done.stdout
     assert "1 image(s) have a threshold or a recipe of their own" in done.stderr
     assert "grown.png: grew or was moved: fails at any threshold, left out" in done.stderr
-    assert config.read_text().startswith('peak-threshold = "none"\nthreshold = 0.')
+    written = config.read_text()
+    assert written.startswith('peak-threshold = "none"\nthreshold = 0.') and "= 3\n" in written
+    done = percept("calibrate", base, new, "--glob", "cof*", "--write")
+    assert "cof*: peak threshold" in done.stdout and "total threshold" in done.stdout
+    assert "= 3\n" not in config.read_text()
     rows = [f"{base / 'article.png'},{new / name}.jpg" for name in ("article", "article")]
     (base.parent / "m.csv").write_text("\n".join(["reference,candidate", *rows]))
     done = percept("calibrate", "--pairs", "m.csv")

@@ -90,7 +90,23 @@ def test_figures_of_other_scales_or_of_settings_of_their_own_do_not_compare(
     document["pairs"][0]["overrides"] = {"ignore": ["0,0,9,9"]}
     (tmp_path / "own.json").write_text(json.dumps(document))
     done = percept("diff", "plain.json", "own.json")
-    assert done.returncode == 2 and "coffee.jpg: its own ignore is None in plain" in done.stderr
+    assert "1 with other settings of their own, not compared: coffee.jpg" in done.stdout
+
+
+def test_rows_of_one_reference_are_matched_by_what_else_they_say(
+    percept: Run, tmp_path: Path
+) -> None:
+    reference = REFERENCES / "coffee.png"
+    for name, worse in (("a", 10), ("b", 20)):
+        rows = ["reference,candidate,rate,bytes"]
+        for rate in (10, 20):
+            folder = "jpeg-3" if rate == worse else "jpeg-1"
+            rows.append(f"{reference},{SAMPLES / folder / 'coffee.jpg'},{rate},{name}{rate}")
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows))
+        flags = ("--layers", "conv1_1", "--sort", "total", "--output", f"{name}.json", "-q")
+        percept("compare", "--pairs", f"{name}.csv", *flags)
+    done = percept("diff", "a.json", "b.json")
+    assert "1 worse, 1 better, 0 the same" in done.stdout and "(rate 10)" in done.stdout
 
 
 def test_downloaded_runs_are_matched_by_their_references(percept: Run, tmp_path: Path) -> None:

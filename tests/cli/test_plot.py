@@ -146,6 +146,7 @@ def test_a_run_without_a_difference_is_drawn_too(percept: Run) -> None:
     [
         (["--output=plot.gif"], "plot.gif: end it in .png, .svg, .pdf"),
         (["--by=kind"], "name what over with --against"),
+        (["--measure=peak"], "--measure is drawn over something"),
         (["--against=rate"], "no pair has a total and a number in 'rate'"),
         (["--against=kind"], "no pair has a total and a number in 'kind'"),
         (["--against=strength", "--measure=sharpness"], "unknown measure 'sharpness'"),

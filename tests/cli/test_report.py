@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, Run
+from conftest import SAMPLES, Run, clean_environment
 
 FAST = ("--layers=conv1_1", "--peak-threshold=0.1")
 
@@ -56,6 +58,24 @@ def test_results_may_stand_in_the_folder_of_the_report(percept: Run, tmp_path: P
     assert (tmp_path / "c/index.html").is_file() and (tmp_path / "c/x.csv").is_file(), done.stderr
     done = percept("compare", "base", "new", "--report=c", "--output=c")
     assert done.returncode == 2 and "c is named for two outputs" in done.stderr
+
+
+def test_an_interrupt_while_the_page_is_written_costs_only_the_page(tmp_path: Path) -> None:
+    code = (
+        "from percept_cli.outputs.html_report import Report\n"
+        "def stopped(*_): raise KeyboardInterrupt\n"
+        "Report.write = stopped\n"
+        "from percept_cli.cli import main; main()"
+    )
+    command = "check", "base", "new", *FAST, "--report=r", "--json=r.json"
+    environment = clean_environment()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True},
+    )
+    assert done.returncode == 130 and "interrupted: there is no report" in done.stderr
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert len(document["pairs"]) == 3 and document["summary"]["verdict"] == "incomplete"
 
 
 def test_the_command_that_accepts_does_so_whatever_flags_the_check_had(

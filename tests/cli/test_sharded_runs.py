@@ -76,6 +76,7 @@ def test_an_output_that_cannot_be_written_costs_only_itself(percept: Run, tmp_pa
     files = shards(percept, 2, *FAST)
     done = percept("merge", *files, "--json=/dev/full", "--junit=m.xml", "--report=report")
     assert done.returncode == 3 and "cannot write results to /dev/full" in done.stderr
+    assert done.stdout.splitlines()[-2].startswith("incomplete")
     assert (tmp_path / "m.xml").is_file() and (tmp_path / "report/index.html").is_file()
     done = percept("merge", *files, "--json=both", "--junit=both")
     assert done.returncode == 2 and "both is named for two outputs" in done.stderr

@@ -6,12 +6,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Timer
 
 import pytest
 from conftest import SAMPLES, Run, clean_environment
+
+from percept_cli.cli.watch import Remembered
+from percept_cli.inputs.pairs import Pair
+from percept_cli.results import Result
+from percept_cli.scoring.options import Options
+from percept_cli.scoring.scored import Scored
 
 PAGE, EDITED = SAMPLES / "references/dashboard.png", SAMPLES / "edit-2/dashboard.png"
 
@@ -81,6 +87,24 @@ def test_it_costs_nothing_while_nothing_changes(watching: subprocess.Popen[str])
     assert sum(map(int, stat.read_text().split()[13:15])) - before <= 5, "hundredths of a second"
     watching.send_signal(signal.SIGTERM)
     assert watching.wait(timeout=60) == 143
+
+
+def test_an_exchanged_mask_is_a_change_of_all(tmp_path: Path) -> None:
+    asked: list[list[Pair]] = []
+
+    def results(pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Scored]]:
+        asked.append(list(pairs))
+        for pair in asked[-1]:
+            yield pair, Scored(Result(None, None, "identical"), Options())
+
+    mask, pairs = tmp_path / "mask.png", [Pair(PAGE, EDITED, "a.png"), Pair(PAGE, PAGE, "b.png")]
+    mask.write_bytes(b"one")
+    remembered = Remembered(results, [mask])
+    for _ in range(2):
+        assert len(list(remembered(pairs))) == 2
+    mask.write_bytes(b"other")
+    assert len(list(remembered(pairs))) == 2
+    assert [len(each) for each in asked] == [2, 0, 2]
 
 
 def test_a_shard_is_not_watched(percept: Run) -> None:

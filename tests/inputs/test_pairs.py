@@ -108,6 +108,13 @@ def test_manifest_paths_are_relative_to_it_and_keep_its_order(tmp_path: Path) ->
         ]
 
 
+def test_a_file_url_in_a_manifest_is_the_path_it_names(tmp_path: Path) -> None:
+    row = f"{(tmp_path / 'a b.png').as_uri()},b.png"
+    (tmp_path / "m.csv").write_text(f"reference,candidate\n{row}\n")
+    (pair,) = pairs_in(tmp_path / "m.csv")
+    assert (pair.reference, pair.candidate) == (tmp_path / "a b.png", tmp_path / "b.png")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -176,14 +176,21 @@ def test_links_in_a_tar_file_are_what_they_lead_to(percept: Run, tmp_path: Path)
                 link = tarfile.TarInfo(f"./sub/{number}.png")
                 link.type, link.linkname = kind, target
                 tar.addfile(link)
-            lost = tarfile.TarInfo("./lost.png")
-            lost.type, lost.linkname = tarfile.SYMTYPE, "lost.png"
-            tar.addfile(lost)
+            for name, target in (
+                *(("lost.png", "lost.png"), ("latest", "sub"), ("3.png", "latest/2.png")),
+                ("sub/0.png", "../lost.png"),
+            ):
+                link = tarfile.TarInfo(name)
+                link.type, link.linkname = tarfile.SYMTYPE, target
+                tar.addfile(link)
+            tar.add(picture, "./sub/0.png")  # The last of a name counts.
     done = percept("compare", "t.tar", "c.tar", LAYERS, "--format=json")
     pairs = {Path(pair["candidate"]).name: pair for pair in json.loads(done.stdout)["pairs"]}
-    totals = {pairs[name]["total"] for name in ("real.png", "0.png", "1.png", "2.png")}
+    totals = {pairs[f"{name}.png"]["total"] for name in ("real", 0, 1, 2, 3)}
     assert done.returncode == 3 and len(totals) == 1 and None not in totals
-    assert pairs["lost.png"]["status"] == "error"
+    assert "lost.png: a link to nothing in the tar file" in pairs["lost.png"]["error"]
+    left_out = json.loads(done.stdout)["summary"]["left_out"]
+    assert left_out == ["t.tar/latest (a link to a folder)", "c.tar/latest (a link to a folder)"]
 
 
 def test_a_tar_file_that_is_none_or_cut_short_is_an_error(percept: Run, tmp_path: Path) -> None:
@@ -194,7 +201,7 @@ def test_a_tar_file_that_is_none_or_cut_short_is_an_error(percept: Run, tmp_path
     done = percept("compare", REFERENCES, "packed.tar")
     assert done.returncode == 2 and "uncompressed" in done.stderr
     tar_of(CHANGED, tmp_path / "whole.tar")
-    last = list(members(tmp_path / "whole.tar"))[-2]
+    last = list(members(tmp_path / "whole.tar")[0].values())[-2]
     short = tmp_path / "short.tar"
     short.write_bytes((tmp_path / "whole.tar").read_bytes()[: last.start + 100])
     cut = Member(short, last.name, last.start, last.size)

@@ -295,6 +295,15 @@ def test_no_gradient_leaves_a_mask_where_images_are_resized() -> None:
     assert torch.equal(loss(image, loss.prepare(target), mask), found)
 
 
+def test_a_target_prepared_in_another_precision_is_refused() -> None:
+    loss, image = PerceptualLoss(("conv1_1", "conv2_1")), torch.rand(1, 3, 32, 32)
+    goal = loss.prepare(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert loss(image, loss.prepare(image)) == 0
+        with pytest.raises(PerceptError, match="prepare it under the same autocast"):
+            loss(image, goal)
+
+
 @pytest.mark.parametrize("case", ["large", "prepared and banded", "layouts"])
 def test_identical_images_are_zero_however_they_come(
     case: str, monkeypatch: pytest.MonkeyPatch

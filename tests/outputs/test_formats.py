@@ -252,10 +252,10 @@ def test_a_table_shows_no_more_than_its_limit() -> None:
 
 
 def test_a_table_of_stored_images_names_their_folder() -> None:
-    names = ("s3://eval/run/a/1.png", "s3://eval/run/b/2.png")
-    results = [replace(RESULTS[1], candidate=name) for name in names]
-    table = written("table", results)
-    assert "pair in s3://eval/run " in table and "a/1.png" in table and "eval/run/a" not in table
+    for folder in ("s3://eval/run", "run:1/12:30"):
+        names = (f"{folder}/a/1.png", f"{folder}/b/2.png")
+        table = written("table", [replace(RESULTS[1], candidate=name) for name in names])
+        assert f"pair in {folder} " in table and " a/1.png" in table
 
 
 def test_small_figures_do_not_vanish() -> None:

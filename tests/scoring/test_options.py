@@ -117,7 +117,7 @@ def test_what_is_ignored_does_not_count_in_a_shrunk_picture() -> None:
 
 
 @pytest.mark.parametrize("distance", ["l2", "unit", "gram", "structure", "appearance"])
-def test_only_what_has_no_places_goes_without_tolerance_and_colour(distance: str) -> None:
+def test_tolerance_needs_places_in_all_layers_and_colour_in_one(distance: str) -> None:
     rendering, other = Options.of("rendering"), Options.of("rendering", distance=distance)
     everywhere, somewhere = distance in ("l2", "unit"), distance == "appearance"
     assert other.tolerance == (rendering.tolerance if everywhere else 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import re
 import zlib
 from collections.abc import Callable, Generator, Sequence
@@ -263,8 +264,8 @@ class Snapshot:
         """PerceptError where another snapshot of this session has that baseline."""
         from percept_cli.errors import PerceptError
 
-        asked = self._node.nodeid, name, len(self._taken) if name is None else 0
-        first = self._session.owners.setdefault(str(baseline.resolve()), asked)
+        asked = self._node.nodeid, name, 0 if name else self._taken.count(self._test)
+        first = self._session.owners.setdefault(os.path.abspath(baseline), asked)
         if first != asked:
             raise PerceptError(
                 f"percept_snapshot: {file} is the baseline of another snapshot of {first[0]}: "

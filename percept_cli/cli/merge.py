@@ -107,9 +107,10 @@ def _destination(target: Path | Remote | None, form: str, whole: Saved, limit: i
 def _exit_code(whole: Saved, allow_unpaired: bool, talk: Talk) -> int:
     """What the run without shards would have ended with."""
     summary = whole.summary
+    if talk.errors:
+        return INCOMPLETE
     if summary.verdict:
         return {"passed": 0, "failed": CHANGED, "incomplete": INCOMPLETE}[summary.verdict]
     unpaired = refused_unpaired(summary, talk, allow_unpaired)
     failed = summary.counts["error"] or unpaired or not (summary.scored and summary.complete)
-    failed = failed or talk.errors
     return INCOMPLETE if failed else 0

@@ -41,7 +41,7 @@ def watched(
         from watchfiles import watch
     except ImportError as error:
         raise PerceptError("--watch needs watchfiles: pip install 'percept-cli[watch]'") from error
-    named = {path.resolve() for path in (baseline, candidate, *masks)}
+    named = {path.resolve() for path in (baseline, candidate)}
     # A file that is written anew is another one: its folder is watched.
     folders = {path if path.is_dir() else path.parent for path in named}
     for folder in folders:
@@ -63,8 +63,9 @@ def watched(
     remembered = Remembered(results, masks)
     code = once(remembered)  # What is wrong with how it was called will not mend itself.
     while code < INTERRUPTED:
+        seen = _files(masks)  # The folders they lie in may be large.
         talk.note("waiting for changes: Ctrl-C ends it")
-        next(changes for changes in found if changes)
+        next(changes for changes in found if changes or _files(masks) != seen)
         code = _told(once, remembered, talk)
     return code
 

@@ -154,21 +154,14 @@ class Approval:
             change = self._change(name, group, candidate)
             accepted = change.action in ("added", "updated") and self.variant is None
             return [change, *(_replaced(change.baseline, group) if accepted else ())]
-        if not self.prune:
-            return [Change("gone", place) for place in _baselines(group)]
-        before = self.accepted[name][0] if self.accepted else None
-        return [self._removal(place, before) for place in _baselines(group)]
-
-    def _removal(self, place: Path | Remote, before: str | None) -> Change:
-        """Of a baseline without a candidate, if it still is what a saved check looked at."""
-        now = hashlib.sha256(place.read_bytes()).hexdigest() if isinstance(place, Path) else None
-        if self.accepted is None or now == before is not None:
-            return Change("removed", place)
-        reason = (
-            f"{shown(place)}: the baseline changed since that check, or it looked at another "
-            "variant: check it again, or leave out --from"
-        )
-        return Change("error", place, error=reason)
+        action: Action = "removed" if self.prune else "gone"
+        changes = [Change(action, place) for place in _baselines(group)]
+        if self.accepted is None or not self.prune:
+            return changes
+        before = self.accepted[name][0]
+        refused = [c for change in changes if (c := _refused(change.baseline, before))]
+        # An image keeps all of its variants or none.
+        return refused or changes
 
     def _change(self, name: str, group: list[Pair], candidate: Place) -> Change:
         target = self.baseline / name if is_folder(self.candidate) else self.baseline
@@ -203,6 +196,21 @@ def _baselines(group: list[Pair]) -> list[Path | Remote]:
     """The baselines of one image; none of them is in a tar file."""
     places = (pair.reference for pair in group)
     return [place for place in places if isinstance(place, Path | Remote)]
+
+
+def _refused(place: Path | Remote, before: str | None) -> Change | None:
+    """Why a baseline is not removed, unless it still is what a saved check looked at."""
+    try:
+        content = place.read_bytes() if isinstance(place, Path) else b""
+        if before == hashlib.sha256(content).hexdigest():
+            return None
+        reason = (
+            "the baseline changed since that check, or it looked at another variant: check it "
+            "again, or leave out --from"
+        )
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror}): check it"
+    return Change("error", place, error=f"{shown(place)}: {reason}")
 
 
 def _check_unchanged(group: list[Pair], sha256: str, hashes: Hashes) -> None:

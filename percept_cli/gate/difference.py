@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, count
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.merge import COMPARED, FOUND_OUT
@@ -63,17 +62,17 @@ class Difference:
                 f"{shown(before.file)} and {shown(after.file)} have no pair in common: name two "
                 "runs over the same images"
             )
-        otherwise = [change for change in both if _measured_by(change.before, change.after)]
-        scored = [
-            c
-            for c in both
-            if c.before.total is not None and c.after.total is not None and c not in otherwise
-        ]
+        alike: list[Change] = []
+        otherwise: list[Change] = []
+        for change in both:
+            apart = _measured_otherwise(change.before, change.after)
+            (otherwise if apart else alike).append(change)
+        scored = [c for c in alike if c.before.total is not None and c.after.total is not None]
         return cls(
             tuple(sorted(scored, key=lambda change: (-abs(change.by), change.name))),
             tuple(name for name in old if name not in new),
             tuple(name for name in new if name not in old),
-            tuple(c.name for c in both if c not in scored and c not in otherwise),
+            tuple(c.name for c in alike if c.before.total is None or c.after.total is None),
             tuple(change.name for change in otherwise),
         )
 
@@ -111,7 +110,7 @@ def _check_scales(before: Saved, after: Saved) -> None:
             )
 
 
-def _measured_by(before: Result, after: Result) -> bool:
+def _measured_otherwise(before: Result, after: Result) -> bool:
     """Whether an image was measured with other settings of its own."""
     old, new = (
         {key: value for key, value in result.overrides.items() if key in CHOICES}
@@ -124,26 +123,36 @@ def _matched(old: Named, new: Named) -> tuple[dict[str, Result], dict[str, Resul
     """Both runs' results by names that tell them apart.
 
     A manifest may name a reference several times: for several rates, say. Then what else it says
-    counts as well, in columns of which the runs share a value.
+    counts as well, in columns of which one run has no value that the other has not. What nothing
+    tells apart goes by its order, if both runs have as many.
     """
     uses = [Counter(name for name, _ in run) for run in (old, new)]
     several = {name for name in uses[0] | uses[1] if max(use[name] for use in uses) > 1}
-    values: list[set[tuple[str, str]]] = [
-        {(column, str(v)) for name, r in run if name in several for column, v in r.extra.items()}
-        for run in (old, new)
+    columns: list[dict[str, set[str]]] = [{}, {}]
+    for run, values in zip((old, new), columns, strict=True):
+        for column, value in (i for name, r in run if name in several for i in r.extra.items()):
+            values.setdefault(column, set()).add(str(value))
+    one, other = columns
+    telling = [c for c in one if c in other and (one[c] <= other[c] or one[c] >= other[c])]
+    first, second = (_apart(run, several, telling) for run in (old, new))
+    return first, second
+
+
+def _apart(run: Named, several: set[str], telling: list[str]) -> dict[str, Result]:
+    """Results by their names, those of `several` with what these columns say."""
+    full = [
+        f"{name} ({', '.join(f'{c} {result.extra.get(c)}' for c in telling)})"
+        if name in several and telling
+        else name
+        for name, result in run
     ]
-    telling = sorted({column for column, _ in values[0] & values[1]})
-    found = []
-    for run in (old, new):
-        named: dict[str, Result] = {}
-        for name, result in run:
-            if name in several and telling:
-                told = ", ".join(f"{column} {result.extra.get(column)}" for column in telling)
-                name = f"{name} ({told})"
-            again = (f"{name} ({number})" for number in count(2))
-            named[next(one for one in chain((name,), again) if one not in named)] = result
-        found.append(named)
-    return found[0], found[1]
+    counts, uses = Counter(full), Counter[str]()
+    named = {}
+    for name, (_, result) in zip(full, run, strict=True):
+        uses[name] += 1
+        alike = counts[name] > 1
+        named[f"{name} ({uses[name]} of {counts[name]})" if alike else name] = result
+    return named
 
 
 def _names(saved: Saved) -> Iterator[tuple[str, Result]]:

@@ -93,15 +93,17 @@ class Folder:
         else:
             assert isinstance(place, Remote)
             found, again = place.below(), []
-        shown_ones = {
-            name: image
-            for name, image in found.items()
-            if not any(part.startswith(".") for part in name.split("/"))
-        }
+        shown_ones = {name: image for name, image in found.items() if not _is_hidden(name)}
         images = {name: image for name, image in shown_ones.items() if readable(name)}
         others = [shown(image) for name, image in shown_ones.items() if name not in images]
-        others += [f"{shown(place)}/{name} (a link to a folder)" for name in again]
+        others += [
+            f"{shown(place)}/{name} (a link to a folder)" for name in again if not _is_hidden(name)
+        ]
         return cls(place, list(images), others, images)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 class Matched(Sequence[Pair]):

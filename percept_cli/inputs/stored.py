@@ -354,7 +354,9 @@ def members(archive: Path | Remote) -> tuple[dict[str, Member], list[str]]:
                 if info.isreg():
                     entries[name] = info.offset_data, info.size
                 elif info.islnk():
-                    entries[name] = posixpath.normpath(info.linkname)
+                    # To what came before, under its own name too: a file that was named twice.
+                    target = posixpath.normpath(info.linkname)
+                    entries[name] = entries.get(target, target)
                 elif info.issym():  # It leads on from its own folder.
                     target = posixpath.join(posixpath.dirname(name), info.linkname)
                     entries[name] = posixpath.normpath(target)
@@ -371,12 +373,14 @@ def members(archive: Path | Remote) -> tuple[dict[str, Member], list[str]]:
     found: dict[str, Member] = {}
     again: list[str] = []
     for name, entry in entries.items():
-        target = _followed(name, entries)
+        target = _followed(name, entries) if isinstance(entry, str) else name
         place = entries.get(target)
-        if isinstance(entry, str) and target in folders:
+        if isinstance(place, tuple):
+            found[name] = Member(archive, name, *place)
+        elif target in folders:
             again.append(name)
         else:
-            found[name] = Member(archive, name, *(place if isinstance(place, tuple) else LOST))
+            found[name] = Member(archive, name, *LOST)
     return found, again
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,13 +37,13 @@ TORCHVISION_MEAN = (0.485, 0.456, 0.406)
 TORCHVISION_STD = (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Weights:
     """Tensors by `<layer>.weight` and `<layer>.bias`, and how images are normalised for them."""
 
     name: str
     sha256: str
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor] = field(compare=False)
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 

@@ -32,6 +32,8 @@ from percept_cli.summary import Summary
 WORST = "bold red"
 SHOWN_REGIONS = 5
 
+URL = re.compile(r"[A-Za-z][\w+.-]+://")
+
 
 class TableWriter:
     """Shows the first `limit` results at the end, all for `limit=0`; one alone is shown in full."""
@@ -86,7 +88,7 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
     pair = f"pair in {folder}" if folder else "pair"
     table = plain_table(pair, *numbers, *(("notes",) if has_notes else ()), right=numbers)
     for result in results:
-        cells: list[str | Text] = [Text(one_line(os.path.relpath(result.name, folder or ".")))]
+        cells: list[str | Text] = [Text(one_line(_below(folder, result.name)))]
         if result.total is None:
             cells += [Text(result.status, style="bold yellow"), *[""] * (len(numbers) - 1)]
         else:
@@ -116,7 +118,7 @@ def _list(results: list[Result], folder: str) -> Table:
     """Pairs of which none differs: their numbers would all be 0."""
     table = plain_table(f"pair in {folder}" if folder else "pair", "status", "notes")
     for result in results:
-        name = one_line(os.path.relpath(result.name, folder or "."))
+        name = one_line(_below(folder, result.name))
         notes = one_line(result.error or "; ".join(notes_of(result)))
         table.add_row(Text(name), result.status, Text(notes, style="dim"))
     return table
@@ -182,11 +184,17 @@ def _place(result: Result) -> str:
     return "{},{}".format(*result.peak_at) if result.peak_at else ""
 
 
+def _below(folder: str, name: str) -> str:
+    """The name as it is below the folder, if there is one."""
+    return name if not folder and URL.match(name) else os.path.relpath(name, folder or ".")
+
+
 def _common_folder(names: Iterable[str]) -> str:
     folders = [os.path.dirname(name) for name in names]
     try:
         common = os.path.commonpath(folders)
-        urls = all(re.match(r"[A-Za-z][\w+.-]+://", folder) for folder in folders)
-        return common.replace(":/", "://", 1) if urls else common  # It takes two slashes for one.
+        if all(URL.match(folder) for folder in folders):  # Two slashes are taken for one.
+            return common.replace(":/", "://", 1) if ":/" in common else ""
+        return common
     except ValueError:  # Absolute and relative paths, or several drives, have nothing in common.
         return ""

@@ -107,6 +107,12 @@ def test_rows_of_one_reference_are_matched_by_what_else_they_say(
         percept("compare", "--pairs", f"{name}.csv", *flags)
     done = percept("diff", "a.json", "b.json")
     assert "1 worse, 1 better, 0 the same" in done.stdout and "(rate 10)" in done.stdout
+    document = json.loads((tmp_path / "b.json").read_text())
+    document["pairs"] = [pair for pair in document["pairs"] if pair["extra"]["rate"] == "20"]
+    document["summary"]["pairs"] = 1
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    done = percept("diff", "a.json", "c.json")
+    assert "1 worse, 0 better, 0 the same" in done.stdout and "1 only in OLD" in done.stdout
 
 
 def test_downloaded_runs_are_matched_by_their_references(percept: Run, tmp_path: Path) -> None:

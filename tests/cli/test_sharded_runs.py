@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLES, Run
+from conftest import SAMPLES, Run, clean_environment
 
 FAST = ("--layers=conv1_1", "--peak-threshold=0.1", "--quiet")
 
@@ -78,6 +80,12 @@ def test_an_output_that_cannot_be_written_costs_only_itself(percept: Run, tmp_pa
     assert done.returncode == 3 and "cannot write results to /dev/full" in done.stderr
     assert done.stdout.splitlines()[-2].startswith("incomplete")
     assert (tmp_path / "m.xml").is_file() and (tmp_path / "report/index.html").is_file()
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "percept_cli", "merge", *files]
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=clean_environment(), stdout=full, stderr=subprocess.PIPE
+        )
+    assert ended.returncode == 3 and b"cannot write results to standard output" in ended.stderr
     done = percept("merge", *files, "--json=both", "--junit=both")
     assert done.returncode == 2 and "both is named for two outputs" in done.stderr
 

@@ -66,6 +66,17 @@ def test_pruning_removes_baselines_without_candidate(tmp_path: Path) -> None:
     assert [path.name for path in baseline.iterdir()] == ["coffee.png"]
 
 
+def test_pruning_looks_at_nothing_that_it_removes(tmp_path: Path) -> None:
+    for folder in ("b", "c"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (32, 32)).save(tmp_path / folder / "kept.png")
+    lost = tmp_path / "b/lost.png"
+    Image.new("RGB", (32, 32)).save(lost)
+    lost.chmod(0)
+    changes = Approval(tmp_path / "b", tmp_path / "c", prune=True).changes()
+    assert {c.action for c in changes if c.baseline == lost} == {"removed"}
+
+
 def test_pruning_takes_the_variants_along(tmp_path: Path) -> None:
     baseline, candidate = tmp_path / "b", tmp_path / "c"
     approve(baseline, REFERENCES)

@@ -184,9 +184,16 @@ def test_links_in_a_tar_file_are_what_they_lead_to(percept: Run, tmp_path: Path)
                 link.type, link.linkname = tarfile.SYMTYPE, target
                 tar.addfile(link)
             tar.add(picture, "./sub/0.png")  # The last of a name counts.
+            # GNU tar stores so what it is told of twice; a folder may take the place of a link.
+            tar.add(picture, "twice.png")
+            again = tarfile.TarInfo("twice.png")
+            again.type, again.linkname = tarfile.LNKTYPE, "twice.png"
+            tar.addfile(again)
+            tar.add(picture, "latest/more.png")
     done = percept("compare", "t.tar", "c.tar", LAYERS, "--format=json")
     pairs = {Path(pair["candidate"]).name: pair for pair in json.loads(done.stdout)["pairs"]}
-    totals = {pairs[f"{name}.png"]["total"] for name in ("real", 0, 1, 2, 3)}
+    names = "real", 0, 1, 2, 3, "twice", "more"
+    totals = {pairs[f"{name}.png"]["total"] for name in names}
     assert done.returncode == 3 and len(totals) == 1 and None not in totals
     assert "lost.png: a link to nothing in the tar file" in pairs["lost.png"]["error"]
     left_out = json.loads(done.stdout)["summary"]["left_out"]

@@ -24,6 +24,7 @@ from percept_cli.network.displacement import put_back
 from percept_cli.network.distances import BY_DEPTH, DISTANCES
 from percept_cli.network.layers import LAYERS
 from percept_cli.network.vgg import VGG19
+from percept_cli.network.weights import load
 from percept_cli.scoring import cells, meter, meters
 from percept_cli.scoring.devices import Capacity, capacity_of
 from percept_cli.scoring.meter import Measurement, Meter, frozen_network
@@ -142,7 +143,7 @@ def test_deeper_images_compare_with_eight_bit_ones() -> None:
 def test_a_process_has_one_network_of_a_kind() -> None:
     Meter(Options(distance="l1")), Meter(Options(distance="unit", layers=("conv1_1", "conv4_1")))
     cpu = torch.device("cpu")
-    assert frozen_network("bundled", "conv4_1", cpu, "fp32") is Meter(Options())._network
+    assert frozen_network(load("bundled"), "conv4_1", cpu, "fp32") is Meter(Options())._network
 
 
 def whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ from percept_cli.cli.talk import Talk
 from percept_cli.errors import PerceptError, one_line, shown
 from percept_cli.gate.baselines import checked_pairs, matches
 from percept_cli.gate.calibrate import Proposal, proposed, write_thresholds
-from percept_cli.gate.rules import MEASURED, THRESHOLDS, Recipe
+from percept_cli.gate.rules import MEASURED, THRESHOLDS
 from percept_cli.gate.thresholds import thresholds_of
 from percept_cli.inputs.pairs import Pair, pairs_in
 from percept_cli.inputs.stored import place_of
@@ -101,30 +101,14 @@ def calibrate(
     """
     talk = Talk(quiet)
     talk.configuration(context.obj.file)
-    of_check = context_of_check(context, *NO_THRESHOLDS)
-    rules = rules_of(of_check)
+    sought = _Sought(context, glob or [])
+    rules, of_check, globs = sought.rules, sought.of_check, sought.globs
     scorer = Scorer(
         rules.recipe_of_others.options,
         lambda pair: rules.recipe_for(pair.name).options,
         workers=workers or of_check.params["workers"],
         memory=memory_of(of_check, talk, "numbers"),
     )
-    configured = context_of_check(context)
-    globs = glob or []
-
-    def own(name: str) -> dict[str, Any]:
-        """What the configuration says of an image alone, and no flag and no variable overrides."""
-        tables = (context.obj.images[table] for table in rules.globs_for(name))
-        said = {key.replace("-", "_"): value for table in tables for key, value in table.items()}
-        return {key: v for key, v in said.items() if not shared.is_set(configured, key)}
-
-    def judged_by(name: str) -> Score:
-        return _judged_by(rules.recipe_for(name), configured.params | own(name))
-
-    def ruled_apart(pair: Pair) -> bool:
-        """Whether no threshold is sought that judges this pair."""
-        return bool(OWN & own(pair.name).keys()) and not any(matches(pair.name, g) for g in globs)
-
     paths = [baseline, candidate] if baseline and candidate else []
     differing = [place_of(path) for path in different or ()]
     apart: set[str] = set()
@@ -137,13 +121,13 @@ def calibrate(
         pairs = [*from_folders, *(pairs_in(manifest) if manifest else ())]
         if left_out:
             talk.note(left_out_words(list(dict.fromkeys(left_out))))
-        apart |= {pair.name for pair in pairs if ruled_apart(pair)}
+        apart |= {pair.name for pair in pairs if sought.is_apart(pair.name)}
         from_folders, pairs = (
             [pair for pair in some if pair.name not in apart] for some in (from_folders, pairs)
         )
         scored = scorer.score(pairs)
         shown_scored = scored if quiet else with_progress(scored, len(pairs))
-        known[kind] = _scores(shown_scored, talk, judged_by, len(from_folders))
+        known[kind] = _scores(shown_scored, talk, sought.judged_by, len(from_folders))
     if equal := sum(not score for _, score in known["different"]):
         talk.note(f"{equal} of the pairs that differ are equal, and left out")
         known["different"] = [(name, score) for name, score in known["different"] if score]
@@ -161,7 +145,9 @@ def calibrate(
     proposals = {one: _proposal(known, one) for one in globs}
     if any(score for _, score in others["same"]) or not globs:
         proposals[""] = _proposal(others, "*")
-    scales = {name: _one_of(known if name else others, name, judged_by) for name in proposals}
+    scales = {
+        name: _one_of(known if name else others, name, sought.judged_by) for name in proposals
+    }
     for name, proposal in proposals.items():
         _show(name, proposal, scales[name])
         _show_standing_out(known if name else others, name, proposal, scales[name])
@@ -169,26 +155,46 @@ def calibrate(
         talk.note("nothing written: not all pairs could be compared")
     elif write:
         file = context.obj.file or Path("percept.toml")
-        for name, proposal in proposals.items():
-            by_glob = {name: proposal.threshold} if name else {}
-            threshold = None if name else proposal.threshold
-            write_thresholds(file, KEYS[scales[name]], threshold, by_glob)
+        for scale in dict.fromkeys(scales.values()):
+            found = {name: p.threshold for name, p in proposals.items() if scales[name] == scale}
+            write_thresholds(file, KEYS[scale], found.pop("", None), found)
         talk.note(f"written to {shown(file)}")
     raise typer.Exit(INCOMPLETE if talk.errors else 0)
 
 
-def _judged_by(recipe: Recipe, configured: Mapping[str, Any]) -> Score:
-    """What a check goes by that has these settings of thresholds."""
-    if recipe.thresholds.jnd is not None:
-        return "jnd"
-    if not recipe.options.has_map:
-        return "total"
-    peak, total = configured["peak_threshold"], configured["threshold"]
-    try:
-        by_total = total is not None and thresholds_of(recipe.options, peak, total).peak is None
-    except PerceptError:  # A name of another preset's: a number takes its place.
-        by_total = False
-    return "total" if by_total else "peak"
+class _Sought:
+    """The check whose thresholds are sought, all or those of some globs, and what it goes by."""
+
+    def __init__(self, context: typer.Context, globs: Sequence[str]) -> None:
+        self.globs = globs
+        self.of_check = context_of_check(context, *NO_THRESHOLDS)
+        self.rules = rules_of(self.of_check)
+        self._configured = context_of_check(context)
+        self._images = context.obj.images
+
+    def is_apart(self, name: str) -> bool:
+        """Whether an image is judged by none of them."""
+        return bool(OWN & self._own(name).keys()) and not any(matches(name, g) for g in self.globs)
+
+    def judged_by(self, name: str) -> Score:
+        """What the check goes by for an image, with its thresholds of now."""
+        recipe, configured = self.rules.recipe_for(name), self._configured.params | self._own(name)
+        if recipe.thresholds.jnd is not None:
+            return "jnd"
+        if not recipe.options.has_map:
+            return "total"
+        peak, total = configured["peak_threshold"], configured["threshold"]
+        try:
+            by_total = total is not None and thresholds_of(recipe.options, peak, total).peak is None
+        except PerceptError:  # A name of another preset's: a number takes its place.
+            by_total = False
+        return "total" if by_total else "peak"
+
+    def _own(self, name: str) -> dict[str, Any]:
+        """What the configuration says of an image alone, and no flag and no variable overrides."""
+        tables = (self._images[table] for table in self.rules.globs_for(name))
+        said = {key.replace("-", "_"): value for table in tables for key, value in table.items()}
+        return {key: v for key, v in said.items() if not shared.is_set(self._configured, key)}
 
 
 def _one_of(known: Known, glob: str, judged_by: Callable[[str], Score]) -> Score:

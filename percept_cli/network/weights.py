@@ -161,11 +161,6 @@ def load(weights: str) -> Weights:
 def _read(weights: str, path: Path, *_: int) -> Weights:
     import torch
 
-    with torch.inference_mode(False):  # A loss that is trained with may take them later.
-        return _read_anew(weights, path)
-
-
-def _read_anew(weights: str, path: Path) -> Weights:
     sha256 = sha256_of(path)
     if weights == "bundled":
         if sha256 != BUNDLED_SHA256:
@@ -176,7 +171,8 @@ def _read_anew(weights: str, path: Path) -> Weights:
         return Weights(weights, sha256, _Bundled(path), BUNDLED_MEAN, BUNDLED_STD)
     if weights == "torchvision":
         _check_name_hash(path, sha256)
-    tensors = _checked(_read_state_dict(path), path)
+    with torch.inference_mode(False):  # A loss that is trained with may take them later.
+        tensors = _checked(_read_state_dict(path), path)
     return Weights(weights, sha256, tensors, TORCHVISION_MEAN, TORCHVISION_STD)
 
 

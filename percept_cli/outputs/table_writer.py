@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
@@ -31,8 +30,6 @@ from percept_cli.summary import Summary
 
 WORST = "bold red"
 SHOWN_REGIONS = 5
-
-URL = re.compile(r"[A-Za-z][\w+.-]+://")
 
 
 class TableWriter:
@@ -186,14 +183,14 @@ def _place(result: Result) -> str:
 
 def _below(folder: str, name: str) -> str:
     """The name as it is below the folder, if there is one."""
-    return name if not folder and URL.match(name) else os.path.relpath(name, folder or ".")
+    return name if not folder and "://" in name else os.path.relpath(name, folder or ".")
 
 
 def _common_folder(names: Iterable[str]) -> str:
     folders = [os.path.dirname(name) for name in names]
     try:
         common = os.path.commonpath(folders)
-        if all(URL.match(folder) for folder in folders):  # Two slashes are taken for one.
+        if all("://" in folder for folder in folders):  # Two slashes are taken for one.
             return common.replace(":/", "://", 1) if ":/" in common else ""
         return common
     except ValueError:  # Absolute and relative paths, or several drives, have nothing in common.

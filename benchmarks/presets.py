@@ -29,7 +29,7 @@ def main() -> None:
             preset: partial(percept_cli.compare, reference, candidate, preset=preset)
             for preset in ("photo", "quality")
         }
-        seconds = medians(runs, 3 if size[0] < 1000 else 1)
+        seconds = medians(runs, 3)
         rows += [
             ("{}×{}".format(*size), where, name, f"{value:.3f}", f"{value / seconds['photo']:.2f}")
             for name, value in seconds.items()

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 VERSION = 2
 """Version of the result document; raised when a field changes its meaning."""
 
-SCORING_VERSION = 3
+SCORING_VERSION = 4
 """Raised whenever the same pair with the same settings may get another figure, but for rounding."""
 
 Status = Literal["identical", "compared", "passed", "failed", "missing", "new", "error"]
@@ -278,7 +278,8 @@ class Settings:
     colour: float
     """What a change of colour counts in the map, per unit of OKLab."""
     shrink: int
-    """Pixels of the shorter side to which larger images were shrunk first; 0 if they were not."""
+    """Pixels of the shorter side to which larger images were shrunk first, and with them those that
+    have more pixels in all than one of 4:3 then has; 0 if they were not."""
     scale: Mapping[str, float] | None
     """What each layer's features were divided by; None where no pair needed the network."""
     resize: str

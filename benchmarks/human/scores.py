@@ -16,11 +16,12 @@ from PIL import Image
 from ratings import Rated, Values
 
 import percept_cli
-from percept_cli.network.distances import BY_DEPTH, DISTANCES, FINE, NEAR, SATURATION, distances_in
+from percept_cli.network.distances import BY_DEPTH, DISTANCES, distances_in
 from percept_cli.network.layers import DEFAULT_LAYERS
 from percept_cli.network.scales import scales_of
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import load
+from percept_cli.results import SCORING_VERSION
 from percept_cli.scoring.options import Options
 from percept_cli.scoring.presets import PRESETS
 
@@ -45,7 +46,7 @@ COMPARED: dict[str, Recipe] = {
 PEAK_OF = "percept's peak of "
 PEAK = (
     f"{PEAK_OF}{QUALITY.distance}, {QUALITY.layers}, {QUALITY.layer_weights}, "
-    f"{QUALITY.shrink}, {SATURATION}, {NEAR}, {FINE}"
+    f"scoring version {SCORING_VERSION}"
 )
 """The preset's: what was computed for another is not taken for it."""
 

@@ -143,7 +143,8 @@ Shrink = Annotated[
     typer.Option(
         envvar="PERCEPT_SHRINK",
         metavar="PIXELS",
-        help="Shrink both images first, to so many pixels on the shorter side; 0 shrinks none.",
+        help="Shrink both images first, to so many pixels on the shorter side, and fewer where "
+        "they are longer than 4:3; 0 shrinks none.",
         rich_help_panel=MEASURE,
         show_default="0, 224 for quality",
     ),

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from percept_cli.network.workers import scratch, share
+from percept_cli.network.workers import piece, scratch, share
 
 FEWEST_CHANNELS = 64
 """Input and output channels from which the transforms pay."""
@@ -60,6 +60,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, direct: bool = False) -> T
     """3×3 convolution that pads columns but not rows: N×C×(H+2)×W → N×K×H×W."""
     if not direct and _pays(x, weight):
         return _winograd(x, _transformed(weight), bias, 0)
+    if weight.shape[1] < FEWEST_CHANNELS and _is_plain(x, weight):
+        return _by_rows(x, weight, bias)
     return functional.conv2d(x, weight, bias, padding=(0, 1))
 
 
@@ -74,12 +76,28 @@ def convolve_padded(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _pays(x: Tensor, weight: Tensor) -> bool:
     return (
-        x.dtype == torch.float32
-        and x.device.type == "cpu"
+        _is_plain(x, weight)
         and min(weight.shape[:2]) >= FEWEST_CHANNELS
         and x.shape[2] * x.shape[3] >= FEWEST_POSITIONS
-        and weight.is_contiguous()
     )
+
+
+def _is_plain(x: Tensor, weight: Tensor) -> bool:
+    return x.dtype == torch.float32 and x.device.type == "cpu" and weight.is_contiguous()
+
+
+def _by_rows(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The convolution in parts that workers may share: few kernels are soon read again."""
+    height = x.shape[2] - 2
+    out = x.new_empty(x.shape[0], weight.shape[0], height, x.shape[3])
+    rows = piece(out, height)
+
+    def convolve_rows(top: int) -> None:
+        part = x[:, :, top : top + rows + 2]
+        out[:, :, top : top + rows] = functional.conv2d(part, weight, bias, padding=(0, 1))
+
+    share([partial(convolve_rows, top) for top in range(0, height, rows)])
+    return out
 
 
 class _Filtered(torch.autograd.Function):

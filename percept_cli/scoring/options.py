@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 MAX_PIXELS = 200_000_000
 BACKGROUND = "white,black"
 """On one of them any colour shows."""
+RATED_SHAPE = 4 / 3
+"""Width by height of most of the photographs that people rated for `quality`."""
 CHOSEN = (
     *("layers", "layer_weights", "distance"),
     *("blur", "tolerance", "floor", "colour", "shrink"),
@@ -60,7 +63,8 @@ class Options:
     colour: float = 0.0
     """What a change of colour counts in the map, per unit of OKLab."""
     shrink: int = 0
-    """Pixels of the shorter side to which larger images are shrunk first; 0 shrinks none."""
+    """Pixels of the shorter side to which larger images are shrunk first, and with them those that
+    have more pixels in all than one of 4:3 then has; 0 shrinks none."""
     weights: str = "bundled"
     resize: str = "reference"
     align: str = "none"
@@ -217,10 +221,12 @@ class Options:
         Raises PerceptError where `resize` forbids that, or means nothing.
         """
         width, height = self._brought_together(reference, candidate)
-        shorter = min(width, height)
-        if not 0 < self.shrink < shorter:
+        scale = min(
+            self.shrink / min(width, height), self.shrink * math.sqrt(RATED_SHAPE / width / height)
+        )
+        if not 0 < scale < 1:
             return width, height
-        return round(width * self.shrink / shorter), round(height * self.shrink / shorter)
+        return max(1, round(width * scale)), max(1, round(height * scale))
 
     def _brought_together(
         self, reference: tuple[int, int], candidate: tuple[int, int]

@@ -131,6 +131,6 @@ SETTINGS = Settings.of(
         "align": "none",
         "size_tolerance": 0, "background": "white", "frame": None, "max_pixels": 1,
         "max_bytes": 1, "precision": "fp32", "device": None, "ignore": [],
-        "percept_version": "", "scoring_version": 3, "torch_version": "",
+        "percept_version": "", "scoring_version": 4, "torch_version": "",
     }
 )  # fmt: skip

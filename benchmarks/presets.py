@@ -18,12 +18,13 @@ def main() -> None:
     rng = np.random.default_rng(0)
     rows = []
     cases = [(size, "everywhere") for size in SIZES]
-    for size, where in [*cases, (SIZES[-1], "200×80")]:
+    for size, where in [*cases, (SIZES[-1], "200×80"), (SIZES[-1], "16×16")]:
         with Image.open(SOURCES[0]) as image:
             reference = np.asarray(image.convert("RGB").resize(size))
         noise = rng.integers(-9, 10, reference.shape)
         if where != "everywhere":
-            noise[80:] = noise[:, 200:] = 0
+            width, height = map(int, where.split("×"))
+            noise[height:] = noise[:, width:] = 0
         candidate = np.clip(reference + noise, 0, 255).astype(np.uint8)
         runs = {
             preset: partial(percept_cli.compare, reference, candidate, preset=preset)

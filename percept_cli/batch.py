@@ -309,8 +309,9 @@ def _memory(cache: AnyPath | bool, keeps: Keeps = "numbers") -> Memory:
     return Memory(cache_for(cache, logging.getLogger("percept").warning), keeps)
 
 
-def _regions(ignore: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (ignore,) if isinstance(ignore, str) else tuple(ignore or ())
+def _regions(ignore: str | Sequence[str | Sequence[int]] | None) -> tuple[str, ...]:
+    regions = [ignore] if isinstance(ignore, str) else ignore or ()
+    return tuple(r if isinstance(r, str) else ",".join(map(str, r)) for r in regions)
 
 
 def _path(source: Source) -> Source:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+from PIL import Image
 from pyarrow import csv
 
 from percept_cli.errors import OutputError, PerceptError, shown, unwritable
@@ -78,6 +79,7 @@ class Worker:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        Image.MAX_IMAGE_PIXELS = None  # As in the command: percept's own bound is --max-pixels.
         with suppress(OSError):  # Where all is elsewhere, it need not be there.
             os.chdir(plan.here)
         warn = logging.getLogger("percept").warning
@@ -159,10 +161,12 @@ def score_on_ray(
     cache_size: int,
     address: str | None,
     quiet: bool,
+    left_out: tuple[str, ...] = (),
 ) -> Summary:
     """Score pairs, or those of a Parquet manifest, into a folder of files; what it came to.
 
-    `described` are settings that the scorer does not know, such as what the user named.
+    `described` are settings that the scorer does not know, such as what the user named, `left_out`
+    files that are no images.
 
     Raises PerceptError for a form that Ray's workers do not write, for a folder that holds
     something, where no pair is named, and where the first has no column `by` of its own;
@@ -207,6 +211,7 @@ def score_on_ray(
         else:
             scored.write_datasink(Lines(**where, file_format="jsonl"))
         summary = _summed(where, form, by)
+        summary.left_out = left_out
     except ray.exceptions.RayError as error:
         told = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", str(error), re.MULTILINE)
         reason = told[-1] if told else type(error).__name__
@@ -324,6 +329,14 @@ def _summed(where: Mapping[str, Any], form: str, by: str | None) -> Summary:
     return summary
 
 
+def _group(row: Mapping[str, Any], by: str) -> str | None:
+    """The group that a record is of; what its column cannot hold stands in `extra`."""
+    rest = row.get("extra")
+    if row.get(by) is None and isinstance(rest, str):
+        row = {**row, **json.loads(rest)}
+    return group_of(row[by]) if by in row else None
+
+
 def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
     """Of records what is summed up, with types."""
     rows = block.to_pylist()
@@ -337,7 +350,7 @@ def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
         return None if found in (None, "") else float(found)
 
     by = columns[len(COUNTED) :]
-    groups = [group_of(row[by[0]]) if by and by[0] in row else None for row in rows]
+    groups = [_group(row, by[0]) if by else None for row in rows]
     return pyarrow.table(
         {
             "status": [row["status"] for row in rows],

@@ -32,6 +32,7 @@ LONGEST = 150
 """Most characters of a file's name that come from a test's."""
 
 SESSION = pytest.StashKey[Session]()
+NODEID = pytest.StashKey[str]()
 FAILURES = pytest.StashKey[list[str]]()
 """What a test's snapshots came to, until it is told at the test's end."""
 
@@ -89,6 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Note whose baselines the test's would be."""
     module = str(item.path.resolve())
+    item.stash[NODEID] = item.nodeid  # pytest-xdist adds a group's name to it later.
     item.config.stash[SESSION].collected[item.nodeid] = module, _of_test(item.nodeid)
 
 
@@ -104,7 +106,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if failures and failed:
             item.add_report_section("call", "percept", _together(failures))
             failures.clear()
-    item.config.stash[SESSION].finished.add(item.nodeid)
+    item.config.stash[SESSION].finished.add(item.stash[NODEID])
     _tell(failures)
     return outcome
 
@@ -186,9 +188,9 @@ class Snapshot:
             raise pytest.UsageError(
                 f"--percept-output {self._failures}: holds baselines: name another folder"
             )
-        self._config, self._node = config, request.node
+        self._config, self._stash = config, request.node.stash
         self._session = config.stash[SESSION]
-        self._test = _of_test(request.node.nodeid)
+        self._test = _of_test(self._stash[NODEID])
         self._taken: list[str] = []
 
     def __call__(
@@ -217,7 +219,7 @@ class Snapshot:
             failure, wrong = str(error), True
         if not failure:
             return
-        failures = self._node.stash.setdefault(FAILURES, [])
+        failures = self._stash.setdefault(FAILURES, [])
         failures.append(f"{_caller()}: {failure}")
         if wrong or strict:
             _tell(failures)
@@ -264,7 +266,7 @@ class Snapshot:
         """PerceptError where another snapshot of this session has that baseline."""
         from percept_cli.errors import PerceptError
 
-        asked = self._node.nodeid, name, 0 if name else self._taken.count(self._test)
+        asked = self._stash[NODEID], name, 0 if name else self._taken.count(self._test)
         first = self._session.owners.setdefault(os.path.abspath(baseline), asked)
         if first != asked:
             raise PerceptError(
@@ -292,7 +294,7 @@ class Snapshot:
         check = made()
         ((_, scored),) = check.results([Pair(baseline, candidate, f"{self._folder.name}/{file}")])
         if self._session.report:
-            self._session.keep(scored, check.scorer.settings(), self._node.nodeid)
+            self._session.keep(scored, check.scorer.settings(), self._stash[NODEID])
         return scored
 
     def _mask(self, file: str, mask: Any) -> str:

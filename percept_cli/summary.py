@@ -25,6 +25,8 @@ MOST_GROUPS = 1000
 
 def group_of(value: Any) -> str:
     """What a group is called whose pairs have that value; as CSV holds it."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # A column of numbers holds 2 as 2.0.
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -85,10 +87,10 @@ class Summary:
         """Count one more result, of which only that much is known."""
         self.counts[status] += 1
         if total is not None:
-            mean = self.mean_total or 0.0
-            self.mean_total = mean + (total - mean) / self.scored
-            self.max_total = max(self.max_total or 0.0, total)
             self._totals.append(total)
+            mean = self.mean_total or 0.0
+            self.mean_total = mean + (total - mean) / len(self._totals)
+            self.max_total = max(self.max_total or 0.0, total)
             if total:
                 # Of equals the first that came stays.
                 place = total, -len(self._totals), name
@@ -112,7 +114,7 @@ class Summary:
 
     @property
     def scored(self) -> int:
-        """Pairs that have numbers."""
+        """Pairs of which something is known: a number, or that they fail."""
         return sum(self.counts[s] for s in ("identical", "compared", "passed", "failed"))
 
     @property

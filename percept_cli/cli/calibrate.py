@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -151,6 +152,8 @@ def calibrate(
     for name, proposal in proposals.items():
         _show(name, proposal, scales[name])
         _show_standing_out(known if name else others, name, proposal, scales[name])
+    if write:
+        sought.check_holds({name for found in known.values() for name, _ in found}, scales)
     if write and talk.errors:
         talk.note("nothing written: not all pairs could be compared")
     elif write:
@@ -175,6 +178,19 @@ class _Sought:
     def is_apart(self, name: str) -> bool:
         """Whether an image is judged by none of them."""
         return bool(OWN & self._own(name).keys()) and not any(matches(name, g) for g in self.globs)
+
+    def check_holds(self, names: Iterable[str], scales: Mapping[str, Score]) -> None:
+        """PerceptError if for one of these images a later table says something else than a glob."""
+        tables = list(self._images)
+        for glob in (glob for glob in self.globs if glob in tables):
+            later = tables[tables.index(glob) + 1 :]
+            for name, table in itertools.product(sorted(names), later):
+                both = matches(name, glob) and matches(name, table)
+                if both and KEYS[scales[glob]] in self._images[table]:
+                    raise PerceptError(
+                        f'nothing written: images."{table}" comes after images."{glob}" and has a '
+                        f"{KEYS[scales[glob]]} for {one_line(name)}: let it come before"
+                    )
 
     def judged_by(self, name: str) -> Score:
         """What the check goes by for an image, with its thresholds of now."""
@@ -228,6 +244,8 @@ def _scores(
             continue
         jnd = result.jnd.value if result.jnd else result.total
         score = {"peak": result.peak, "total": result.total, "jnd": jnd}[what]
+        if larger := result.elsewhere.get(what):
+            score = larger.value
         if result.error or score is None:
             talk.error(result.error or f"{result.name}: {result.status}: left out")
         else:

@@ -79,7 +79,7 @@ def merge(
     failing = sum(bool(result.failures) for result in whole.results)
     for destination in reversed(destinations):  # Who is told last is told if something went wrong.
         if judged:
-            broken = bool(talk.errors)
+            broken = bool(talk.errors) or whole.summary.verdict == "incomplete"
             whole.summary.verdict = verdict(whole.summary, failing, broken=broken)
         with _by_itself(talk):
             for result in whole.results:

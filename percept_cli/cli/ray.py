@@ -56,6 +56,7 @@ def on_ray(context: typer.Context, options: Options, talk: Talk) -> int:
         cache_size=given["cache_size"],
         address=given["ray_address"],
         quiet=given["quiet"],
+        left_out=source.left_out,
     )
     for line in summary_notes(summary):
         talk.note(line)

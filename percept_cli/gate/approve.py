@@ -165,10 +165,10 @@ class Approval:
 
     def _change(self, name: str, group: list[Pair], candidate: Place) -> Change:
         target = self.baseline / name if is_folder(self.candidate) else self.baseline
+        if group[0].error:
+            return Change("error", target, candidate, group[0].error)
         if self.variant is not None and any(pair.reference for pair in group):
             target = target.parent / variant_name(target.name, self.variant)
-        elif group[0].error:
-            return Change("error", target, candidate, group[0].error)
         try:
             content = read_bytes(candidate, self.max_bytes)
             sha256 = hashlib.sha256(content).hexdigest()

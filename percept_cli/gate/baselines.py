@@ -67,7 +67,8 @@ def _with_variants(pairs: Sequence[Pair]) -> Iterable[Pair]:
         found = VARIANT.fullmatch(_stem(pair.name))
         if pair.candidate or not found or not pair.reference:
             continue
-        bases = [base for base in by_stem.get(found["stem"], []) if base.reference]
+        # A variant has no variants of its own.
+        bases = [b for b in by_stem.get(found["stem"], []) if b.reference and b.name in groups]
         alike = [base for base in bases if Path(base.name).suffix == Path(pair.name).suffix]
         if base := next(iter(alike or bases), None):
             del groups[pair.name]

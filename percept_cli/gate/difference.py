@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from percept_cli.errors import PerceptError, shown
 from percept_cli.gate.merge import COMPARED, FOUND_OUT
@@ -156,11 +157,17 @@ def _apart(run: Named, several: set[str], telling: list[str]) -> dict[str, Resul
 
 
 def _names(saved: Saved) -> Iterator[tuple[str, Result]]:
-    """Each result's name, its reference's path inside the folder of its run, or its candidate's."""
+    """Each result's name, its reference's path inside the folder of its run, or its candidate's.
+
+    A variant of a baseline goes by the name of the baseline.
+    """
     roots = saved.settings.references, saved.settings.candidates
     for (reference, candidate), result in zip(saved.names, saved.results, strict=True):
         # Two models have the same references; of one reference many candidates may be there.
         sides = (reference, roots[0]), (candidate, roots[1])
         inside = [os.path.relpath(p, root) if root else p for p, root in sides if p is not None]
         named = next((name for name in inside if name != "."), None)
+        path, stem = PurePath(named or ""), PurePath(candidate or "").stem
+        if roots[0] and stem and path.stem.startswith(f"{stem}~"):
+            named = str(path.with_name(stem + path.suffix))
         yield named or os.path.basename(result.name), result

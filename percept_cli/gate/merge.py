@@ -58,6 +58,11 @@ def _check_alike(ordered: Sequence[Saved]) -> None:
             raise PerceptError(
                 f"{here} is shard {other}, but {there} {one}: give shards of one run"
             )
+        if saved.summary.by != first.summary.by:
+            raise PerceptError(
+                f"{here} is grouped --by {saved.summary.by}, but {there} by {first.summary.by}: "
+                "run all shards with the same settings"
+            )
         for name in COMPARED:
             _check_setting(name, saved, _telling(name, ordered))
         plans = one.plan.split("-"), other.plan.split("-")
@@ -136,5 +141,11 @@ def _summary(ordered: Sequence[Saved], results: Sequence[Result]) -> Summary:
     left_out = (file for saved in ordered for file in saved.summary.left_out)
     summary.left_out = tuple(dict.fromkeys(left_out))
     if any(saved.summary.verdict for saved in ordered):
-        summary.verdict = verdict(summary, sum(bool(result.failures) for result in results))
+        failing = sum(bool(result.failures) for result in results)
+        # A part may have nothing to compare, so without an error an output was not written.
+        broken = any(
+            saved.summary.verdict == "incomplete" and not saved.summary.counts["error"]
+            for saved in ordered
+        )
+        summary.verdict = verdict(summary, failing, broken=broken)
     return summary

@@ -137,9 +137,9 @@ def _made(
     thresholds = {short: merged.pop(key, None) for key, short in THRESHOLDS.items()}
     if isinstance(merged.get("layers"), str | list):
         merged["layers"] = chosen(merged["layers"])
-    if file and "ignore" in overrides:
+    if "ignore" in overrides:
         regions = merged["ignore"] if isinstance(merged["ignore"], list) else [merged["ignore"]]
-        merged["ignore"] = tuple(beside(region, file) for region in regions)
+        merged["ignore"] = tuple(beside(region, file or Path()) for region in regions)
     named = {key.replace("-", "_"): value for key, value in merged.items()}
     named["layer_weights"] = named.pop("layer_weight", None)
     options = Options.of(**named)

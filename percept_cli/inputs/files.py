@@ -188,10 +188,9 @@ def orientation(image: Image.Image) -> int:
 def backgrounds_of(text: str) -> tuple[str, ...]:
     """The colours in a text with commas, such as `white,black`; PerceptError if one is none."""
     colours = tuple(part.strip() for part in re.split(r",(?![^(]*\))", text))
-    for colour in colours:
-        background_colour(colour)
-    if doubled := {colour for colour in colours if colours.count(colour) > 1}:
-        raise PerceptError(f"background {min(doubled)} is named twice: name it once")
+    meant = [background_colour(colour) for colour in colours]
+    if doubled := [colour for colour in colours if meant.count(background_colour(colour)) > 1]:
+        raise PerceptError(f"background {doubled[-1]} is named twice: name it once")
     return colours
 
 

@@ -43,6 +43,8 @@ class Picture:
     """Top of the range that floating-point values were taken to lie in; their file does not say."""
     alpha: NDArray[Any] | None = None
     """Opacity, H×W, of the pixels' type and range; None if all is opaque."""
+    reduced: bool = False
+    """Whether the file says more of how it looks than is here."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -147,22 +149,26 @@ def _looks(image: Image.Image) -> Picture:
         if pixels is not None:
             return _plain(pixels, notes)
     stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
-    if re.search(r";16|\b65535\b", stored) and image.mode in ("RGB", "RGBA", "CMYK"):
+    reduced = bool(re.search(r";16|\b65535\b", stored)) and image.mode in ("RGB", "RGBA", "CMYK")
+    if reduced:
         notes.append("16-bit colour read with 8 bits")
+        if image.mode == "RGB" and "transparency" in image.info:
+            notes.append("transparency of 16-bit colour ignored")
     if orientation(image) > 1:
         notes.append("turned by its EXIF orientation")
     image.load()
     # Neither this nor converting copies what is fine as it is: large images are large.
     turned = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
     if turned.mode == "F" or turned.mode.startswith("I"):
-        if profile and not is_srgb(profile):
-            notes.append(f"{profile.name} of deep grey ignored")
+        ignored = (
+            [f"{profile.name} of deep grey ignored"] if profile and not is_srgb(profile) else []
+        )
         if "transparency" in image.info:
-            notes.append("transparency of deep grey ignored")
+            ignored.append("transparency of deep grey ignored")
         deep = _deep(turned)
-        return replace(deep, notes=(*notes, *deep.notes))
+        return replace(deep, notes=(*notes, *ignored, *deep.notes), reduced=bool(ignored))
     picture = _of_8_bits(turned, profile)
-    return replace(picture, notes=(*notes, *picture.notes))
+    return replace(picture, notes=(*notes, *picture.notes), reduced=reduced)
 
 
 def _plain(pixels: Pixels, notes: list[str]) -> Picture:
@@ -186,7 +192,7 @@ def _deep(image: Image.Image) -> Picture:
         ranges = " or ".join(f"0..{span}" for span in spans)
         raise PerceptError(f"values from {low:g} to {high:g}: save them as {ranges}")
     pixels = _grey((values / span).astype(np.float32))
-    guessed = span if image.mode == "F" else None
+    guessed = span if image.mode == "F" and high > 0 else None  # Black is black in any range.
     return Picture(pixels, (f"grey values scaled from 0..{span}",), guessed)
 
 

@@ -77,7 +77,9 @@ def read_saved(file: Path | Remote) -> Saved:
 
 
 def _check_places(result: Result) -> None:
-    """ValueError for bands that fit no image, and for regions outside of it."""
+    """ValueError for bands that fit no image, for regions outside of it, and frames of none."""
+    if result.frames and None in (result.reference, result.candidate):
+        raise ValueError("frames without their images")
     width, height = result.width or 0, result.height or 0
     canvas_of(result.bands, (width, height))
     for region in result.regions:

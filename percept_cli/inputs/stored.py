@@ -25,8 +25,8 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 WEB = re.compile(r"https?://", re.IGNORECASE)
 
-LOST = -1, 0
-"""Where in a tar file a link leads to that is none of its files, and how many bytes that has."""
+LOST, SPARSE = (-1, 0), (-2, 0)
+"""Where in a tar file, and how large, what a link to nothing leads to is, and a file with holes."""
 
 MOST_LINKS = 40
 """Links that are followed from one name: as many as Linux follows."""
@@ -272,6 +272,8 @@ class Member:
         """All of it; PerceptError if it cannot be read, or has more bytes."""
         if (self.start, self.size) == LOST:
             raise PerceptError(f"{self}: a link to nothing in the tar file: store what it leads to")
+        if (self.start, self.size) == SPARSE:
+            raise PerceptError(f"{self}: stored with holes: write the tar file without --sparse")
         if self.size > max_bytes:
             raise PerceptError(
                 f"{self}: {self.size} bytes, over --max-bytes {max_bytes}: "
@@ -352,7 +354,7 @@ def members(archive: Path | Remote) -> tuple[dict[str, Member], list[str]]:
             for info in tar:
                 name = posixpath.normpath(info.name)
                 if info.isreg():
-                    entries[name] = info.offset_data, info.size
+                    entries[name] = SPARSE if info.issparse() else (info.offset_data, info.size)
                 elif info.islnk():
                     # To what came before, under its own name too: a file that was named twice.
                     target = posixpath.normpath(info.linkname)

@@ -141,9 +141,11 @@ class _Loss(nn.Module):
     def _sized(self, images: Tensor, role: str) -> Tensor:
         """What the network sees of N×3×H×W images in [0, 1]."""
         if self.resize is not None:
-            images = functional.interpolate(
-                at_least_float32(images), self.resize, mode="bicubic", antialias=True
-            )
+            whole = at_least_float32(images)
+            images = functional.interpolate(whole, self.resize, mode="bicubic", antialias=True)
+            # Bicubic overshoots at edges, by what no image can hold.
+            low, high = whole.detach().amin().clamp(max=0), whole.detach().amax().clamp(min=1)
+            images = images.clamp(low, high)
         least = LAYERS[self._names[-1]].stride
         if min(images.shape[2:]) < least:
             shape = tuple(images.shape)

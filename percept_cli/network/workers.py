@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
-from functools import lru_cache
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -220,7 +220,7 @@ def piece(x: Tensor, length: int) -> int:
     return length if small else -(-length // PIECES)
 
 
-@lru_cache(maxsize=4)
+@cache
 def workers_of(count: int) -> Workers:
     """The process's threads of that number; a forked process makes its own."""
     return Workers(count)

@@ -106,7 +106,7 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
         weights = [f"{settings.layer_weights[name]:g}" for name in layers]
         table.add_row("weight", "", "", *[""] * len(jnd), "", *weights, style="dim")
         if settings.scale is not None:
-            scales = [f"{settings.scale[name]:g}" for name in layers]
+            scales = [figure(settings.scale.get(name)) for name in layers]
             table.add_row("scale", "", "", *[""] * len(jnd), "", *scales, style="dim")
     return table
 

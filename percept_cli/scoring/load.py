@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from threading import Lock
@@ -167,7 +168,7 @@ def load(contents: Contents, options: Options, known: Known | None = None) -> Lo
     left = right = contents.reference = contents.candidate = None
     held = max(math.prod(images.size) for images in (before, after))
     numbers = _numbers(before.count, after.count, name, options.frame)
-    if len(numbers) > 1:  # Of animations, which are drawn alike, none has grown.
+    if max(before.count, after.count) > 1:  # Of animations, drawn alike, none has grown.
         options = replace(options, align="none")
     frames = (_frame(before.take(n), after.take(n), n, name, options) for n in numbers)
     if len(numbers) > 1:
@@ -201,7 +202,7 @@ def _frame(before: Picture, after: Picture, number: int, name: str, options: Opt
             f"{name}: its values seem to lie in 0..{spans[1]}, the reference's in 0..{spans[0]}: "
             "save both in one range"
         )
-    sizes = before.size, after.size
+    stored, sizes = (before, after), (before.size, after.size)
     differ = "sizes differ: reference {}x{}, candidate {}x{}".format(*before.size, *after.size)
     if before.size != after.size and _nearly_equal(*sizes, options):
         width, height = map(min, zip(*sizes, strict=True))
@@ -216,7 +217,9 @@ def _frame(before: Picture, after: Picture, number: int, name: str, options: Opt
     if alignment := _alignment(before, after, options):
         notes = (differ,) if before.size != after.size else ()
         return _aligned_frame(before, after, alignment, number, name, options, notes)
-    return _whole_frame(before, after, number, name, options)
+    frame = _whole_frame(before, after, number, name, options)
+    seen = not options.ignore and sizes == (frame.size, frame.size)
+    return replace(frame, identical=frame.identical and _as_stored(*stored, seen=seen))
 
 
 def _nearly_equal(reference: tuple[int, int], candidate: tuple[int, int], options: Options) -> bool:
@@ -290,18 +293,12 @@ def _painted(before: Picture, after: Picture, canvas: Canvas, background: str | 
 def _whole_frame(
     before: Picture, after: Picture, number: int, name: str, options: Options
 ) -> Frame:
-    """What is to be measured of two pictures, position by position."""
+    """What is to be measured of two pictures, position by position; identical if nothing is."""
     size = _evaluated(before.size, after.size, name, options)
     notes = tuple(_notes(before, after, size))
     if before.alpha is None and after.alpha is None:
         view = _view(before, after, None, size, name, options)
-        return Frame(
-            number,
-            size,
-            (view,) if view else (),
-            not view and _as_stored(before, after, size),
-            notes,
-        )
+        return Frame(number, size, (view,) if view else (), not view, notes)
     backgrounds = files.backgrounds_of(options.background)
     seen = (_view(before, after, colour, size, name, options) for colour in backgrounds)
     views = tuple(view for view in seen if view)
@@ -311,20 +308,23 @@ def _whole_frame(
             note = f"they differ in what {backgrounds[0]} behind transparent pixels hides"
             return Frame(number, size, notes=(*notes, note))
     note = f"transparency composited on {' and on '.join(backgrounds)}"
-    return Frame(number, size, views, not views and _as_stored(before, after, size), (*notes, note))
+    return Frame(number, size, views, not views, (*notes, note))
 
 
-def _as_stored(before: Picture, after: Picture, size: tuple[int, int]) -> bool:
-    """Whether two pictures that are equal at that size are so as stored: resizing may hide much."""
+def _as_stored(before: Picture, after: Picture, *, seen: bool) -> bool:
+    """Whether two pictures that look equal are so as stored: resizing and masks may hide much.
+
+    Their colours need no look if they have been `seen`, all of them and as they are.
+    """
     import numpy as np
 
-    if before.size == after.size == size:
-        return True
+    if before.reduced or after.reduced:
+        return False
     if before.alpha is None or after.alpha is None:
         alike = before.alpha is after.alpha
     else:
         alike = np.array_equal(before.alpha, after.alpha)
-    return alike and np.array_equal(before.pixels, after.pixels)
+    return alike and (seen or np.array_equal(before.pixels, after.pixels))
 
 
 def _notes(before: Picture, after: Picture, size: tuple[int, int]) -> Iterator[str]:
@@ -356,7 +356,10 @@ def _view(
     if background:
         before, after = before.on(background), after.on(background)
     spread = max(_filter_reach(picture.size, size) for picture in (before, after))
-    before, after = (x.resized(size, soft=options.shrink > 0) for x in (before, after))
+    if (before.size, after.size) != (size, size):
+        soft = options.shrink > 0
+        with ThreadPoolExecutor(2) as pool:
+            before, after = pool.map(lambda x: x.resized(size, soft=soft), (before, after))
     if options.ignore:
         before, after = _ignoring(
             name, without, (before, after), options.ignore, options.max_pixels, spread

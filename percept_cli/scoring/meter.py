@@ -222,8 +222,8 @@ class Meter:
         if not self._one_reference and _comes_first(candidate, reference, changed, side):
             # Whichever is named first, the same one is the base: swapping them changes nothing.
             reference, candidate = candidate, reference
-        elif self._remembered and np.array_equal(self._remembered[0], reference):
-            reference = self._remembered[0]  # Whoever has the same one goes together.
+        elif (kept := self._remembered) and np.array_equal(kept[0], reference):
+            reference = kept[0]  # Whoever has the same one goes together.
         others = [candidate]
         if self.options.tolerance:
             others.append(put_back(reference, candidate, self.options.tolerance))
@@ -342,9 +342,10 @@ class Meter:
 
     def _memory(self, pair: _Pair, crop: Crop) -> Memory:
         """What is known of the one reference, in what the network sees of it."""
-        if not self._remembered or not np.array_equal(self._remembered[0], pair.base):
-            self._remembered = pair.base, {}
-        return self._remembered[1].setdefault(crop.seen, Memory())
+        kept = self._remembered  # Another thread may exchange it for another base's at any time.
+        if not kept or not np.array_equal(kept[0], pair.base):
+            self._remembered = kept = pair.base, {}
+        return kept[1].setdefault(crop.seen, Memory())
 
     def _images(self, parts: list[Pixels]) -> Tensor:
         images = torch.from_numpy(np.stack(parts))

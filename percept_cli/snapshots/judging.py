@@ -19,8 +19,8 @@ NAMES |= {"layer_weights": NAMES.pop("layer_weight")}
 NAMES |= {"layer_thresholds": NAMES.pop("layer_threshold")}
 """The fixture's options, and the command's."""
 
-OWN = "**"
-"""The glob that stands for what a call says itself."""
+OWN = "*" * 16
+"""The glob that stands for what a call says itself; nobody writes it so in a configuration."""
 
 BASE = {"preset": "rendering", "resize": "none", "align": "auto"}
 
@@ -41,6 +41,8 @@ def rules_for(folder: Path, peak_threshold: str, options: Mapping[str, Any]) -> 
             regions = own["ignore"] if isinstance(own["ignore"], list) else [own["ignore"]]
             own["ignore"] = [_from_here(region) for region in regions]
         shared = {key: own.pop(key) for key in SHARED if key in own}
+        if "resize" in shared:
+            shared["resize"] = str(shared["resize"])
         return Rules({**base, **shared}, {**images, OWN: own}, file)
     except PerceptError as error:
         raise PerceptError(in_own_words(str(error))) from None
@@ -48,7 +50,7 @@ def rules_for(folder: Path, peak_threshold: str, options: Mapping[str, Any]) -> 
 
 def in_own_words(message: str) -> str:
     """What the command says of its flags, said of the fixture's options."""
-    message = re.sub(r'^.*?images\."\*\*": ', "percept_snapshot: ", message)
+    message = re.sub(rf'^.*?images\."{re.escape(OWN)}": ', "percept_snapshot: ", message)
     named = {key: name for name, key in NAMES.items()}
     return re.sub(
         r"--([a-z]+(?:-[a-z]+)*)(?: (\d+|[a-z]+\b(?= brings| compares)))?",

@@ -16,19 +16,16 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
 from percept_cli.outputs.html_report import Report
-from percept_cli.results import SCORING_VERSION, Region, Result, Settings, Thresholds
+from percept_cli.results import Region, Result, Thresholds
+from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scorer
 from percept_cli.summary import Summary
 
 COUNTS = (200, 2000)
 SIZE = 640, 400
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
 BASE = Image.open(ROOT / "sample_images/references/dashboard.png").convert("RGB").resize(SIZE)
-SETTINGS = Settings(
-    "rendering", "bundled", "0" * 64, LAYERS, dict.fromkeys(LAYERS, 1.0), "unit", 1.0, 1,
-    0.0, 0.0, dict.fromkeys(LAYERS, 1.0), "none", "white", None, 10**8, 1 << 30, "fp32", "cpu", (),
-    "0.1.0", SCORING_VERSION, "2.13.0",
-    "baselines", "screenshots",
-)  # fmt: skip
+SETTINGS = Scorer(Options.of("rendering", layers=LAYERS, resize="none")).settings()
 
 SCROLL = """async () => {
   const list = document.getElementById("list");

@@ -204,7 +204,7 @@ class Snapshot:
 
         All snapshots of a test are compared and told of at its end; with `strict` one that does
         not pass ends it. The options are those of `percept check`: preset, layers, layer_weights,
-        distance, raw, blur, tolerance, floor, colour, shrink, resize, align, size_tolerance,
+        distance, raw, blur, tolerance, floor, area, colour, shrink, resize, align, size_tolerance,
         background, frame, ignore, weights, precision, device, max_pixels and max_bytes decide what
         is measured, peak_threshold, threshold, jnd and layer_thresholds what passes. A `mask` is an
         image, as a path, array or Pillow image, whose light parts do not count.

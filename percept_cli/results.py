@@ -275,6 +275,8 @@ class Settings:
     blur: float
     tolerance: int
     floor: float
+    area: float
+    """What the mean of a cell's surroundings counts in the map, where that is more than it has."""
     colour: float
     """What a change of colour counts in the map, per unit of OKLab."""
     shrink: int

@@ -174,3 +174,35 @@ def test_columns_of_a_manifest_go_through_to_every_output(percept: Run, tmp_path
     assert '{""status"": ""mine""}' in rows[1], "what is called like a column of ours"
     pairs = json.loads(percept(*arguments, "json").stdout)["pairs"]
     assert [pair["extra"]["codec"] for pair in pairs] == ["jpeg", "none"]
+
+
+def test_the_map_of_an_animations_frame_is_the_one_that_was_judged(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (2, 96, 64, 3), dtype=np.uint8)
+    moved = rows.copy()
+    moved[1] = np.concatenate([rows[1, 20:40], rows[1, :20], rows[1, 40:]])
+    for name, frames in (("b", rows), ("c", moved)):
+        (tmp_path / name).mkdir()
+        first, second = map(Image.fromarray, frames)
+        first.save(tmp_path / name / "a.tif", save_all=True, append_images=[second])
+    for align in ("none", "rows"):
+        (found,) = percept_cli.score_folders(tmp_path / "b", tmp_path / "c", align=align)
+        assert found.frame == 2 and found.peak and not found.bands
+        assert found.map is not None and found.map.max() == found.peak
+        alone = percept_cli.compare(
+            tmp_path / "b/a.tif", tmp_path / "c/a.tif", align=align, frame=2
+        )
+        assert alone.peak == found.peak
+
+
+def test_boxes_may_be_numbers(tmp_path: Path) -> None:
+    page = np.asarray(Image.open(REFERENCES / "dashboard.png").convert("RGB"))
+    for name, value in (("b", 0), ("c", 255)):
+        spoilt = page.copy()
+        spoilt[:16, :16] = value
+        Image.fromarray(spoilt).save(tmp_path / f"{name}.png")
+    two = tmp_path / "b.png", tmp_path / "c.png"
+    assert not percept_cli.check(*two).passed
+    for box in ("0,0,20,20", ["0,0,20,20"], [[0, 0, 20, 20]]):
+        assert percept_cli.check(*two, ignore=box).passed, box
+        assert percept_cli.compare(*two, ignore=box).total == 0
+        assert percept_cli.check(*two, images={"*": {"ignore": box}}).passed, box

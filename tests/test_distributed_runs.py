@@ -21,6 +21,11 @@ from conftest import Run, clean_environment
 from PIL import Image
 from pyarrow import parquet
 
+from percept_cli.results import Result
+from percept_cli.scoring.options import Options
+from percept_cli.scoring.score import Scorer
+from percept_cli.summary import group_of
+
 pytest.importorskip("ray", reason="Ray is not there for this Python")
 
 COUNT = 600
@@ -197,7 +202,7 @@ def test_parquet_holds_what_csv_does_with_types(percept: Run, tmp_path: Path) ->
     for row, text in zip(rows, texts, strict=True):
         assert {n: "" if v is None else str(v) for n, v in row.items()} == text | {
             name: str(float(text[name]))
-            for name in ("blur", "most_floor", "colour", "conv1_1_weight")
+            for name in ("blur", "most_floor", "area", "colour", "conv1_1_weight")
         }
     end = json.loads(parquet.read_metadata(tmp_path / "r.parquet").metadata[b"percept"])
     assert end["summary"]["pairs"] == 11 and end["settings"]["layers"] == ["conv1_1"]
@@ -235,3 +240,34 @@ def test_what_is_summed_up_is_read_from_every_format() -> None:
         found = _counted(table, COUNTED)
         assert found["jnd"].to_pylist() == [1.5, None], form
         assert found["total"].to_pylist() == [0.25] * 2 and found["peak"].to_pylist() == [None] * 2
+
+
+def test_groups_have_the_names_of_a_local_run() -> None:
+    """Also where the first pair's column does not hold what comes later."""
+    from percept_cli.distributed import COUNTED, _counted
+    from percept_cli.outputs.parquet_writer import cells_of, schema_of
+
+    settings = Scorer(Options(layers=("conv1_1",))).settings()
+    for values in ([1, 1.5, 2, "x", None, True], [1.5, 2, 3.0], ["a", 1, None], [True, False, 2]):
+        results = [Result("a", "b", "identical", 0.0, 0.0, extra={"k": v}) for v in values]
+        schema = schema_of(settings, results[0].extra)
+        rows = [cells_of(result, settings, schema) for result in results]
+        table = pyarrow.Table.from_pylist(rows, schema)
+        found = _counted(table, [*COUNTED, "k"])["group"].to_pylist()
+        assert found == [group_of(value) for value in values]
+
+
+def test_workers_open_what_the_command_opens_and_name_what_it_leaves_out(
+    percept: Run, tmp_path: Path, cluster: str
+) -> None:
+    for folder in ("b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes.txt").write_text("no image")
+        # More than Pillow opens by itself; equal, but not as files.
+        large = Image.new("1", (14_000, 14_000))
+        large.save(tmp_path / folder / "large.png", compress_level=1 if folder == "b" else 2)
+    options = ("compare", "b", "c", "--layers=conv1_1", "--format=csv", "--output=run")
+    done = percept(*options, "--engine=ray", "--ray-address", cluster, "--workers=1", **OPEN)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run/_summary.json").read_text())["summary"]
+    assert summary["identical"] == 1 and len(summary["left_out"]) == 2

@@ -264,9 +264,10 @@ TURNED_OFF = {
     'preset="photo", threshold=9': True,
     'preset="photo", layers=["conv1_1"], layer_weights={"conv1_1": 2}, peak_threshold=99': True,
     'preset="photo", threshold=9, layer_thresholds={"conv1_1": 0}': False,
-    "tolerance=0, colour=0, floor=0.0, blur=2.0": False,
+    "tolerance=0, area=0, colour=0, floor=0.0, blur=2.0": False,
     'peak_threshold="none", threshold=9': True,
     "jnd=99": True,
+    "resize=64, peak_threshold=99": True,
 }
 
 
@@ -338,6 +339,16 @@ def test_percept_toml_holds_for_it_too(tmp_path: Path) -> None:
     assert session(tmp_path, ONE, SPOILT="1")[0] == 0
     (tmp_path / "percept.toml").write_text('[images."other/*"]\nignore = ["0,0,90,90"]\n')
     assert session(tmp_path, ONE, SPOILT="1")[0] == 1
+
+
+def test_a_table_for_all_images_holds_and_the_call_comes_last(tmp_path: Path) -> None:
+    session(tmp_path, ONE, "--percept-update")
+    (tmp_path / "percept.toml").write_text('[images."**"]\npeak-threshold = 9\n')
+    assert session(tmp_path, ONE, SPOILT="1")[0] == 0
+    more = '[images."test_page/*"]\npeak-threshold = 99\n'
+    (tmp_path / "percept.toml").write_text(f'[images."**"]\npeak-threshold = 9\n{more}')
+    called = ONE.replace("PICTURE)", "PICTURE, peak_threshold=0.2)")
+    assert session(tmp_path, called, SPOILT="1")[0] == 1
 
 
 def test_a_page_that_grew_is_told_in_its_words(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def check(
     blur: shared.Blur = None,
     tolerance: shared.Tolerance = None,
     floor: shared.Floor = None,
+    area: shared.Area = None,
     colour: shared.Colour = None,
     shrink: shared.Shrink = None,
     weights: shared.Weights = "bundled",

@@ -121,10 +121,21 @@ Floor = Annotated[
     typer.Option(
         envvar="PERCEPT_FLOOR",
         metavar="MOST",
-        help="Subtract from the map what half of the content differs by, but no more than this: "
-        "the peak is what stands out.",
+        help="Subtract from the map what a quarter of the content differs by, but no more than "
+        "this: the peak is what stands out.",
         rich_help_panel=MEASURE,
         show_default="0 for photo, 0.2 for rendering",
+    ),
+]
+Area = Annotated[
+    float | None,
+    typer.Option(
+        envvar="PERCEPT_AREA",
+        metavar="WEIGHT",
+        help="What the mean of 9×9 cells counts in the map, where that is more than the middle one "
+        "has: a large change is seen sooner than a small one.",
+        rich_help_panel=MEASURE,
+        show_default="0 for photo, 2.2 for rendering",
     ),
 ]
 Colour = Annotated[

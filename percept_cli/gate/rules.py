@@ -26,7 +26,7 @@ THRESHOLDS = {
 }
 MEASURED = (
     *("layers", "layer-weight", "distance", "raw"),
-    *("shrink", "blur", "tolerance", "floor", "colour"),
+    *("shrink", "blur", "tolerance", "floor", "area", "colour"),
 )
 SHARED = ("weights", "resize", "max-pixels", "max-bytes", "precision", "device", "also")
 """Settings that no single image has of its own."""

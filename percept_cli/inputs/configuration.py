@@ -29,6 +29,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "blur": (NUMBER, "a number"),
     "tolerance": ((int,), "a whole number"),
     "floor": (NUMBER, "a number"),
+    "area": (NUMBER, "a number"),
     "colour": (NUMBER, "a number"),
     "shrink": ((int,), "a whole number"),
     "weights": (TEXT, "a name or a path"),

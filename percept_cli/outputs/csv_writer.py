@@ -150,6 +150,7 @@ def row(result: Result, settings: Settings) -> dict[str, Any]:
         "blur": settings.blur,
         "tolerance": settings.tolerance,
         "most_floor": settings.floor,
+        "area": settings.area,
         "colour": settings.colour,
         "shrink": settings.shrink,
         **{f"{name}_weight": settings.layer_weights[name] for name in settings.layers},

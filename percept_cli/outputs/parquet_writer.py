@@ -33,7 +33,7 @@ WHOLE = (
 
 NUMBERS = (
     *("total", "peak", "floor", "jnd", "jnd_low", "jnd_high"),
-    *("peak_threshold", "threshold", "jnd_threshold", "blur", "most_floor", "colour"),
+    *("peak_threshold", "threshold", "jnd_threshold", "blur", "most_floor", "area", "colour"),
 )
 """Columns of numbers, besides those of layers and other measures."""
 

@@ -160,6 +160,7 @@ def _made_with(settings: Settings, sha256: str) -> tuple[str, ...]:
         *([f"blur {settings.blur:g}"] if settings.blur else ()),
         *([f"tolerance {settings.tolerance}"] if settings.tolerance else ()),
         *([f"floor {settings.floor:g}"] if settings.floor else ()),
+        *([f"area {settings.area:g}"] if settings.area else ()),
         *([f"colour {settings.colour:g}"] if settings.colour else ()),
         *([f"shrink {settings.shrink}"] if settings.shrink else ()),
         *([f"ignored {' and '.join(settings.ignore)}"] if settings.ignore else ()),

@@ -22,27 +22,30 @@ AROUND = 8
 FEWEST_CELLS = 500
 """With fewer cells of content nothing is all over the page."""
 
+SHARE = 0.75
+"""Of cells with content, those that have no more than the floor."""
+
 STRIP_CELLS = 64
 """Rows of cells whose pixels are looked at together."""
 
 
 def subtract_floor(cells: Grid, images: tuple[Pixels, Pixels], side: int, most: float) -> float:
-    """Take from the cells with content what half of them have within AROUND cells, at the most.
+    """Take from cells with content what a quarter of them have within AROUND cells, at the most.
 
-    Cells are rows × columns of `side` pixels, the images H×W×3. So a change in less than half of
-    the content, however large and wherever it is, loses nothing, nor does one of an empty area.
+    Cells are rows × columns of `side` pixels, the images H×W×3. So a change in less than a quarter
+    of the content, however large and wherever it is, loses nothing, nor does one of an empty area.
     """
     if not most:
         return 0.0
     reached = _largest(torch.from_numpy(cells)[None], AROUND).count_nonzero()
-    if reached < FEWEST_CELLS / 2:
+    if reached < FEWEST_CELLS * (1 - SHARE):
         return 0.0  # Whatever there is of content: most changes need no look at it.
     content = _content(images[0], cells.shape, side) | _content(images[1], cells.shape, side)
     if np.count_nonzero(content) < FEWEST_CELLS:
         return 0.0
     of_content = torch.from_numpy(np.where(content, cells, 0))[None]
     around = _largest(of_content, AROUND)[0].numpy()
-    floor = min(float(np.quantile(around[content], 0.5, method="lower")), most)
+    floor = min(float(np.quantile(around[content], SHARE, method="lower")), most)
     cells[content] = np.maximum(cells[content] - floor, 0)
     return floor
 

@@ -23,6 +23,7 @@ from percept_cli.network.scales import applied
 from percept_cli.network.vgg import VGG19
 from percept_cli.network.weights import Weights, load
 from percept_cli.network.workers import available, workers_of
+from percept_cli.scoring.area import count_areas
 from percept_cli.scoring.cells import Cells, Colours, Grid, Part, Sums, Tally, sums_for
 from percept_cli.scoring.devices import (
     capacity_of,
@@ -383,6 +384,7 @@ class Meter:
         assert layer
         images = pair.base, pair.ways[0].other
         floor = subtract_floor(grid, images, layer.stride, self.options.floor)
+        count_areas(grid, self.options.area)
         if colours:
             np.maximum(grid, colours.cells * self.options.colour, out=grid)
         row, column = divmod(int(grid.argmax()), grid.shape[1])

@@ -29,7 +29,7 @@ RATED_SHAPE = 4 / 3
 """Width by height of most of the photographs that people rated for `quality`."""
 CHOSEN = (
     *("layers", "layer_weights", "distance"),
-    *("blur", "tolerance", "floor", "colour", "shrink"),
+    *("blur", "tolerance", "floor", "area", "colour", "shrink"),
 )
 """What a preset chooses."""
 
@@ -59,7 +59,9 @@ class Options:
     tolerance: int = 0
     """Displacements forgiven, in pixels."""
     floor: float = 0.0
-    """Most that is subtracted from the map because half of the content differs by it."""
+    """Most that is subtracted from the map because a quarter of the content differs by it."""
+    area: float = 0.0
+    """What the mean of a cell's surroundings counts in the map, where that is more than it has."""
     colour: float = 0.0
     """What a change of colour counts in the map, per unit of OKLab."""
     shrink: int = 0
@@ -96,6 +98,7 @@ class Options:
         if not all(each.has_positions for each in distances):
             given.setdefault("tolerance", 0)
         if not any(each.has_positions for each in distances):
+            given.setdefault("area", 0.0)
             given.setdefault("colour", 0.0)
         return cls(preset=preset, **{name: getattr(base, name) for name in CHOSEN} | given)
 
@@ -139,10 +142,12 @@ class Options:
             raise PerceptError(f"--floor {self.floor:g}: give 0 or more")
         if not (isinstance(self.shrink, int) and self.shrink >= 0):
             raise PerceptError(f"--shrink {self.shrink}: give a number of pixels, or 0")
-        if not 0 <= self.colour < float("inf"):
-            raise PerceptError(f"--colour {self.colour:g}: give 0 or more")
+        for name in ("area", "colour"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise PerceptError(f"--{name} {getattr(self, name):g}: give 0 or more")
         without = [name for name, each in self.distances.items() if not each.has_positions]
-        for name, most in (("tolerance", 0), ("colour", len(self.layers) - 1)):
+        all_but_one = len(self.layers) - 1
+        for name, most in (("tolerance", 0), ("area", all_but_one), ("colour", all_but_one)):
             value = getattr(self, name)
             if value and len(without) > most:
                 raise PerceptError(

@@ -22,6 +22,7 @@ class Preset:
     blur: float = 0.0
     tolerance: int = 0
     floor: float = 0.0
+    area: float = 0.0
     colour: float = 0.0
     shrink: int = 0
 
@@ -43,11 +44,12 @@ PRESETS = {
             "rendering",
             "pages and drawings, judged by peak",
             "unit",
-            layers=("conv2_1", "conv3_1"),
-            layer_weights={"conv2_1": 0.25},
+            layers=("conv1_2", "conv2_1", "conv3_1"),
+            layer_weights={"conv1_2": 0.25, "conv2_1": 0.25},
             blur=1.0,
             tolerance=1,
             floor=0.2,
+            area=2.2,
             colour=6.3,
         ),
     )

@@ -247,6 +247,7 @@ class Scorer:
             blur=options.blur,
             tolerance=options.tolerance,
             floor=options.floor,
+            area=options.area,
             colour=options.colour,
             shrink=options.shrink,
             scale=own.scale if own else None,

@@ -137,7 +137,7 @@ def test_single_images_have_settings_of_their_own(percept: Run, folders: tuple[P
     article, coffee, dashboard = json.loads((config.parent / "r.json").read_text())["pairs"]
     assert done.returncode == 1
     assert (article["status"], coffee["status"], dashboard["status"]) == (
-        "identical", "failed", "identical",
+        "identical", "failed", "passed",
     )  # fmt: skip
     assert coffee["failures"][0].startswith("conv3_1 ")
     assert coffee["thresholds"] == {
@@ -329,3 +329,44 @@ def test_a_failure_by_total_says_where_as_well(percept: Run, folders: tuple[Path
     change(folders[1] / "dashboard.png")
     done = percept("check", *folders, "--threshold=0.001", "--peak-threshold=5")
     assert done.returncode == 1 and "  at " in done.stdout
+
+
+def test_calibration_goes_by_the_figure_that_is_judged(percept: Run, tmp_path: Path) -> None:
+    """The largest of all frames, not that of the frame with the largest peak."""
+    page = Image.open(SAMPLES / "references/dashboard.png").convert("RGB").crop((0, 0, 256, 256))
+    sharp, wide = page.copy(), page.point([max(v - 90, 0) for v in range(256)] * 3)
+    sharp.paste((255, 0, 0), (100, 100, 108, 108))
+    for name, frames in (("b", (page, page)), ("c", (sharp, wide))):
+        (tmp_path / name).mkdir()
+        frames[0].save(tmp_path / name / "a.tif", save_all=True, append_images=frames[1:])
+    layers = 'preset = "photo"\nlayers = ["conv1_1", "conv3_1"]\n'
+    (tmp_path / "percept.toml").write_text(f'{layers}peak-threshold = "none"\nthreshold = 9\n')
+    found = json.loads(
+        percept("compare", "b", "c", "--format=json", "--layers=conv1_1,conv3_1").stdout
+    )["pairs"][0]
+    assert found["frame"] == 1 and found["elsewhere"]["total"]["frame"] == 2
+    done = percept("calibrate", "b", "c", "--write")
+    assert done.returncode == 0, done.stderr
+    assert percept("check", "b", "c").returncode == 0
+
+
+def test_a_threshold_for_a_glob_that_a_later_table_overrides_is_not_written(
+    percept: Run, folders: tuple[Path, Path]
+) -> None:
+    change(folders[1] / "dashboard.png")
+    config = folders[0].parent / "percept.toml"
+    tables = '[images."dash*"]\nbackground = "white"\n[images."*.png"]\npeak-threshold = 0.1\n'
+    config.write_text(tables)
+    done = percept("calibrate", *folders, "--glob", "dash*", "--write")
+    assert done.returncode == 2 and config.read_text() == tables
+    assert 'nothing written: images."*.png" comes after images."dash*"' in done.stderr
+
+
+def test_an_ambiguous_match_is_not_accepted_as_a_variant(percept: Run, tmp_path: Path) -> None:
+    for name in ("b/a.png", "b/a.bmp", "c/a.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), "red").save(tmp_path / name)
+    for flags in ((), ("--variant", "mac")):
+        done = percept("approve", "b", "c", *flags)
+        assert done.returncode == 3 and "ambiguous match" in done.stdout + done.stderr
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["a.bmp", "a.png"]

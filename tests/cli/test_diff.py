@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SAMPLES, Run, clean_environment
+from PIL import Image
 
 REFERENCES = SAMPLES / "references"
 
@@ -140,3 +141,18 @@ def test_two_models_are_matched_by_their_references(percept: Run) -> None:
     percept(*one, "--output", "c.json")
     done = percept("diff", "c.json", "c.json")
     assert "5 the same" in done.stdout
+
+
+def test_a_variant_of_a_baseline_is_the_same_image(percept: Run, tmp_path: Path) -> None:
+    pages = {"b/a.png": "edit-1", "b/a~mac.png": "edit-2", "one/a.png": "edit-1"}
+    pages["two/a.png"] = "edit-2"
+    for name, folder in pages.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        with Image.open(SAMPLES / folder / "dashboard.png") as image:
+            image.save(tmp_path / name, compress_level=len(name) % 10)
+    for run in ("one", "two"):
+        assert percept("check", "b", run, f"--json={run}.json", "-q").returncode == 0
+    references = [json.loads((tmp_path / f"{r}.json").read_text()) for r in ("one", "two")]
+    assert [Path(r["pairs"][0]["reference"]).name for r in references] == ["a.png", "a~mac.png"]
+    done = percept("diff", "one.json", "two.json")
+    assert done.returncode == 0 and "1 the same" in done.stdout, done.stderr

@@ -127,7 +127,7 @@ SETTINGS = Settings.of(
     {
         "preset": "photo", "weights": "bundled", "weights_sha256": None, "layers": [],
         "layer_weights": {}, "distance": "l2", "blur": 0.0, "tolerance": 0, "floor": 0.0,
-        "colour": 0.0, "shrink": 0, "scale": {"conv1_1": 70.0}, "resize": "reference",
+        "area": 0.0, "colour": 0.0, "shrink": 0, "scale": {"conv1_1": 70.0}, "resize": "reference",
         "align": "none",
         "size_tolerance": 0, "background": "white", "frame": None, "max_pixels": 1,
         "max_bytes": 1, "precision": "fp32", "device": None, "ignore": [],

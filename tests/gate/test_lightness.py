@@ -154,4 +154,4 @@ def test_a_panel_fails_however_wide_and_wherever_it_is(
 def test_where_colour_makes_the_peak_the_result_says_so() -> None:
     result = SCORER.compare(flat("#ff0000"), flat("#880000")).result
     assert result.peak == pytest.approx(result.peak_parts["colour"])
-    assert set(result.peak_parts) == {"conv2_1", "conv3_1", "colour"}
+    assert set(result.peak_parts) == {"conv1_2", "conv2_1", "conv3_1", "colour"}

@@ -23,6 +23,7 @@ SETTINGS = Settings(
     blur=1.0,
     tolerance=1,
     floor=0.0,
+    area=0.0,
     colour=0.0,
     shrink=0,
     scale=None,
@@ -81,6 +82,19 @@ def test_an_interrupted_shard_leaves_the_whole_incomplete() -> None:
     assert "".join(result.name for result in whole.results) == "adbecfg"
     with pytest.raises(PerceptError, match=r"1/2 has 3, 2/2 has 4: run again"):
         merged([shard(1, 2, "abc"), shard(2, 2, "defg")])
+
+
+def test_what_a_shard_could_not_write_the_whole_does_not_have() -> None:
+    broken = shard(2, 2, "b")
+    broken.summary.verdict = "incomplete"
+    assert merged([shard(1, 2, "a"), broken]).summary.verdict == "incomplete"
+
+
+def test_shards_are_grouped_alike() -> None:
+    grouped = shard(2, 2, "b")
+    grouped.summary.by = "quality"
+    with pytest.raises(PerceptError, match=r"2.json is grouped --by quality, but 1.json by None"):
+        merged([shard(1, 2, "a"), grouped])
 
 
 def test_a_whole_without_anything_compared_does_not_pass() -> None:

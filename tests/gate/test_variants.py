@@ -132,3 +132,9 @@ def test_what_a_run_comes_to(
     made: Summary, failing: int, more: dict[str, bool], expected: str
 ) -> None:
     assert verdict(made, failing, **more) == expected
+
+
+@pytest.mark.parametrize("order", [(None, 0.5, 0.3), (0.3, None, 0.5), (0.5, 0.3, None)])
+def test_a_mean_is_of_the_totals_that_there_are(order: tuple[float | None, ...]) -> None:
+    made = Summary.over(Result("a", "b", "failed", total=total) for total in order)
+    assert made.mean_total == pytest.approx(0.4) and made.scored == 3

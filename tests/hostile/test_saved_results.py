@@ -193,3 +193,19 @@ def test_thousands_of_bands_are_drawn_at_once(saved: dict[str, Any], tmp_path: P
     (tmp_path / "r.json").write_text(json.dumps(document))
     (pair,) = (result for result in read_saved(tmp_path / "r.json").results if result.bands)
     assert len(page_of([pair], [{"frames": []}], Summary.over([pair]), SETTINGS)) > 100_000
+
+
+def test_parts_that_do_not_fit_together_are_no_traceback(
+    percept: Run, tmp_path: Path, saved: dict[str, Any]
+) -> None:
+    lacking = json.loads(json.dumps(saved))
+    del lacking["settings"]["scale"][lacking["settings"]["layers"][0]]
+    framed = json.loads(json.dumps(saved))
+    pair = next(pair for pair in framed["pairs"] if pair["status"] == "failed")
+    frame = {"number": 1, "total": 1.0, "peak": 1.0, "overlay": None}
+    pair |= {"reference": None, "frames": [frame]}
+    for document in (lacking, framed):
+        (tmp_path / "r.json").write_text(json.dumps(document))
+        for command in (("report", "r.json", "--output", "page"), ("explain", "r.json")):
+            done = percept(*command)
+            assert done.returncode in (0, 2) and "Traceback" not in done.stderr, done.stderr

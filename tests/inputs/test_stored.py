@@ -322,3 +322,21 @@ def test_a_folder_may_be_called_like_a_tar_file(percept: Run, tmp_path: Path) ->
     done = percept("check", "base.tar", "shots.tar")
     assert done.returncode == 0 and "1 identical" in done.stdout
     assert "1 unchanged" in percept("approve", "base.tar", "shots.tar").stderr
+
+
+def test_a_file_with_holes_in_a_tar_file_is_an_error_of_its_own(
+    percept: Run, tmp_path: Path
+) -> None:
+    picture = REFERENCES / "coffee.png"
+    holes = {"GNU.sparse.size": "9000000", "GNU.sparse.map": "0,4096"}
+    for folder, extra in (("c", holes), ("t", {})):
+        with tarfile.open(tmp_path / f"{folder}.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+            tar.add(picture, "whole.png")
+            info = tar.gettarinfo(picture, "sparse.png")
+            info.pax_headers = extra
+            tar.addfile(info, io.BytesIO(picture.read_bytes()))
+    done = percept("compare", "t.tar", "c.tar", LAYERS, "--format=json")
+    assert done.returncode == 3
+    found = {Path(p["candidate"]).name: p for p in json.loads(done.stdout)["pairs"]}
+    assert found["whole.png"]["status"] == "identical"
+    assert "c.tar/sparse.png: stored with holes: write the tar" in found["sparse.png"]["error"]

@@ -251,6 +251,22 @@ def test_resizing_is_that_of_the_command() -> None:
 
 
 @pytest.mark.numeric
+def test_what_overshoots_at_edges_is_cut_as_by_the_command() -> None:
+    page = np.zeros((64, 64, 3), np.float32)
+    page[:, ::8] = page[:, 1::8] = page[20:24] = 1
+    other = np.roll(page, 1, axis=1)
+    one, two = (torch.from_numpy(x.copy()).permute(2, 0, 1)[None] for x in (other, page))
+    reported = percept_cli.compare(page, other, resize="100").total
+    assert PerceptualLoss(resize=100)(one, two).item() == pytest.approx(reported, rel=1e-3)
+    # What a model itself overshoots by is still to be unlearned.
+    beyond = (one * 3 - 1).requires_grad_()
+    PerceptualLoss(resize=100, check_range=False)(beyond, two).backward()
+    assert beyond.grad is not None
+    for outside in (beyond > 1, beyond < 0):
+        assert beyond.grad[outside].any()
+
+
+@pytest.mark.numeric
 def test_nothing_outside_a_mask_counts() -> None:
     torch.manual_seed(0)
     loss = PerceptualLoss(reduction="none")

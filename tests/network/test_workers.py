@@ -215,3 +215,11 @@ def test_the_command_takes_their_number(percept: Run, tmp_path: Path) -> None:
     assert percept("check", *pair).returncode == 1
     (tmp_path / "percept.toml").write_text('workers = "all"\n')
     assert "workers = 'all': give a whole number" in percept("check", *pair).stderr
+
+
+def test_a_number_of_workers_has_its_threads_for_good() -> None:
+    one, before = workers_of(2), threading.active_count()
+    for _ in range(3):
+        for count in range(1, 7):
+            workers_of(count)
+    assert workers_of(2) is one and threading.active_count() <= before + 1 + 3 + 4 + 5 + 6

@@ -41,6 +41,7 @@ SETTINGS = Settings(
     blur=0.5,
     tolerance=1,
     floor=0.25,
+    area=2.0,
     colour=5.0,
     shrink=0,
     scale={"conv1_1": 71.5, "pool2": 398.0},

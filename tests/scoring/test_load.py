@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import product
@@ -16,6 +18,7 @@ from percept_cli.inputs.images import from_array
 from percept_cli.results import Result
 
 LOGO = (slice(20, 44), slice(16, 48))
+LOGO_PAGE = np.full((64, 64, 4), 255, np.uint8)
 
 
 def transparent(colour: tuple[int, int, int], opacity: int, hidden: int = 0) -> Image.Image:
@@ -248,3 +251,62 @@ def test_shrunk_images_lose_more_of_the_finest_detail(shrink: int, soft: bool) -
     resized = from_array(fine, "fine", 10**6).resized((64, 64), soft=soft).pixels
     alone = percept_cli.compare(resized, flat[:64, :64], layers="conv1_1")
     assert result.total == alone.total
+
+
+def deep(values: Any, path: Path) -> Path:
+    """A PNG of 16-bit colour, which Pillow cannot write."""
+    pixels = np.asarray(values, ">u2")
+    height, width, _ = pixels.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checked
+
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def test_identical_is_said_of_nothing_that_differs_as_stored(tmp_path: Path) -> None:
+    """Not of what masks, a background, fewer bits or a profile's neglect hide."""
+    rng = np.random.default_rng(0)
+    page = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    spoilt = page.copy()
+    spoilt[:16, :16] = 255 - spoilt[:16, :16]
+    black = np.zeros((64, 64, 4), np.uint8)
+    opaque = [
+        np.where(np.arange(4) == 3, opacity, black).astype(np.uint8) for opacity in (253, 254)
+    ]
+    fine = rng.integers(0, 255, (64, 64, 3)) * 256
+    stored = [deep(fine + low, tmp_path / f"{low}.png") for low in (3, 7)]
+    grey = [tmp_path / f"{name}.png" for name in ("plain", "keyed")]
+    for file, key in zip(grey, ({}, {"transparency": 9}), strict=True):
+        Image.fromarray(page[..., 0].astype(np.uint16) * 256).save(file, **key)
+    cases: list[tuple[Any, Any, dict[str, Any]]] = [
+        (page, spoilt, {"ignore": ("0,0,16,16",)}),
+        (page, spoilt, {"ignore": ("0,0,16,16",), "align": "rows"}),
+        (*opaque, {"background": "gray"}),
+        (*stored, {}),
+        (*grey, {}),
+    ]
+    for one, other, options in cases:
+        found = percept_cli.compare(one, other, layers="conv1_1", **options)
+        assert (found.status, found.total, found.peak) == ("compared", 0, 0), options
+        again = percept_cli.compare(one, one if isinstance(one, Path) else one.copy(), **options)
+        assert again.status == "identical"
+
+
+def test_a_colour_that_is_named_twice_is_no_second_background() -> None:
+    with pytest.raises(PerceptError, match="background #fff is named twice"):
+        percept_cli.compare(LOGO_PAGE, LOGO_PAGE, background="white,#fff")
+
+
+def test_black_is_in_any_range_of_floating_point(tmp_path: Path) -> None:
+    values = np.zeros((64, 64), np.float32)
+    Image.fromarray(values).save(tmp_path / "black.tif")
+    values[20:30] = 200
+    Image.fromarray(values).save(tmp_path / "stripe.tif")
+    found = percept_cli.compare(tmp_path / "black.tif", tmp_path / "stripe.tif")
+    assert found.total and "candidate grey values scaled from 0..255" in found.notes

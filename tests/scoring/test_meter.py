@@ -461,3 +461,22 @@ def test_a_measurement_is_finite_where_total_and_map_are(value: float) -> None:
     assert Measurement({}, value, None).finite == fine
     assert Measurement({}, 1.0, np.full((2, 2), value)).finite == fine
     assert Measurement({}, value, np.ones((2, 2))).finite == fine
+
+
+def test_another_threads_reference_is_never_taken_for_ones_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, equal = Meter(Options(layers=("relu1_1",)), one_reference=True), np.array_equal
+    expected = kept.measure([(REFERENCE, CANDIDATE)])
+    another: tuple[Pixels, dict[Rectangle, differences.Memory]] = 255 - REFERENCE, {}
+
+    def meanwhile(one: Pixels, other: Pixels) -> bool:
+        found = equal(one, other)
+        kept._remembered = another
+        return found
+
+    kept.measure([(another[0], CANDIDATE)])
+    another = kept._remembered or another
+    kept.measure([(REFERENCE, CANDIDATE)])
+    monkeypatch.setattr(np, "array_equal", meanwhile)
+    assert kept.measure([(REFERENCE.copy(), CANDIDATE)])[0].layers == expected[0].layers

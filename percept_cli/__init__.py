@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from percept_cli.batch import Pair, PairResult, Results, check, score, score_folders
+    from percept_cli.batch import Pair, PairResult, Region, Results, check, score, score_folders
     from percept_cli.errors import PerceptError
     from percept_cli.metric import PerceptualDistance as PerceptualDistance
     from percept_cli.network.loss import PerceptualLoss, StyleLoss, total_variation
@@ -58,7 +58,7 @@ def compare(
     size_tolerance: int = 0,
     background: str = "white,black",
     frame: int | None = None,
-    ignore: Sequence[str] = (),
+    ignore: str | Sequence[Region] = (),
     also: Sequence[str] | str = (),
     precision: str = "fp32",
     device: str = "auto",
@@ -71,8 +71,9 @@ def compare(
     The preset decides what is None.
 
     An image is a path, a Pillow image, or an H×W, H×W×3 or H×W×4 array, uint8 in 0..255 or
-    floating point in 0..1. So many `workers` compute on the CPU, by default as many as there are
-    cores for this process.
+    floating point in 0..1. What is to `ignore` is x, y, width and height in pixels, as numbers or
+    text, or the path of a mask. So many `workers` compute on the CPU, by default as many as there
+    are cores for this process.
 
     Raises PerceptError for options that mean nothing and images that cannot be compared.
     """

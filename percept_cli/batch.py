@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -29,14 +30,13 @@ from percept_cli.scoring.scored import Scored
 from percept_cli.summary import Summary
 
 if TYPE_CHECKING:
-    import os
-
     from numpy.typing import NDArray
     from PIL import Image
 
     from percept_cli.scoring.load import Source
 
     AnyPath: TypeAlias = "str | os.PathLike[str]"
+    Region: TypeAlias = "AnyPath | Sequence[int]"
 
 SHOWN_REGIONS = 5
 
@@ -309,9 +309,19 @@ def _memory(cache: AnyPath | bool, keeps: Keeps = "numbers") -> Memory:
     return Memory(cache_for(cache, logging.getLogger("percept").warning), keeps)
 
 
-def _regions(ignore: str | Sequence[str | Sequence[int]] | None) -> tuple[str, ...]:
-    regions = [ignore] if isinstance(ignore, str) else ignore or ()
-    return tuple(r if isinstance(r, str) else ",".join(map(str, r)) for r in regions)
+def _regions(ignore: str | Sequence[Region] | None) -> tuple[str, ...]:
+    return tuple(map(_region, [ignore] if isinstance(ignore, str) else ignore or ()))
+
+
+def _region(region: Region) -> str:
+    if isinstance(region, str | os.PathLike):
+        return os.fspath(region)
+    try:
+        return ",".join(map(str, region))
+    except TypeError as error:
+        raise PerceptError(
+            f"ignored region {region!r}: give x,y,width,height in pixels, or a mask"
+        ) from error
 
 
 def _path(source: Source) -> Source:

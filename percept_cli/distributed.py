@@ -310,7 +310,7 @@ def _summed(where: Mapping[str, Any], form: str, by: str | None) -> Summary:
     """What was written, summed up in its order; only a few columns come here."""
     read = {"csv": ray.data.read_csv, "parquet": ray.data.read_parquet, "jsonl": ray.data.read_text}
     path = {"paths": where["path"], "filesystem": where.get("filesystem")}
-    columns = [*COUNTED, by] if by else COUNTED
+    columns = [*COUNTED, by, "extra"] if by else COUNTED
     if form == "csv":
         types = dict.fromkeys(columns, pyarrow.string())
         path["convert_options"] = csv.ConvertOptions(
@@ -332,7 +332,7 @@ def _summed(where: Mapping[str, Any], form: str, by: str | None) -> Summary:
 def _group(row: Mapping[str, Any], by: str) -> str | None:
     """The group that a record is of; what its column cannot hold stands in `extra`."""
     rest = row.get("extra")
-    if row.get(by) is None and isinstance(rest, str):
+    if row.get(by) in (None, "") and isinstance(rest, str) and rest:
         row = {**row, **json.loads(rest)}
     return group_of(row[by]) if by in row else None
 
@@ -349,8 +349,8 @@ def _counted(block: pyarrow.Table, columns: Sequence[str]) -> pyarrow.Table:
             found = found["value"]
         return None if found in (None, "") else float(found)
 
-    by = columns[len(COUNTED) :]
-    groups = [_group(row, by[0]) if by else None for row in rows]
+    by = columns[len(COUNTED)] if len(columns) > len(COUNTED) else None
+    groups = [_group(row, by) if by else None for row in rows]
     return pyarrow.table(
         {
             "status": [row["status"] for row in rows],

@@ -106,7 +106,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if failures and failed:
             item.add_report_section("call", "percept", _together(failures))
             failures.clear()
-    item.config.stash[SESSION].finished.add(item.stash[NODEID])
+    item.config.stash[SESSION].finished.add(_nodeid(item))
     _tell(failures)
     return outcome
 
@@ -188,9 +188,9 @@ class Snapshot:
             raise pytest.UsageError(
                 f"--percept-output {self._failures}: holds baselines: name another folder"
             )
-        self._config, self._stash = config, request.node.stash
+        self._config, self._node = config, request.node
         self._session = config.stash[SESSION]
-        self._test = _of_test(self._stash[NODEID])
+        self._test = _of_test(_nodeid(self._node))
         self._taken: list[str] = []
 
     def __call__(
@@ -219,7 +219,7 @@ class Snapshot:
             failure, wrong = str(error), True
         if not failure:
             return
-        failures = self._stash.setdefault(FAILURES, [])
+        failures = self._node.stash.setdefault(FAILURES, [])
         failures.append(f"{_caller()}: {failure}")
         if wrong or strict:
             _tell(failures)
@@ -266,7 +266,7 @@ class Snapshot:
         """PerceptError where another snapshot of this session has that baseline."""
         from percept_cli.errors import PerceptError
 
-        asked = self._stash[NODEID], name, 0 if name else self._taken.count(self._test)
+        asked = _nodeid(self._node), name, 0 if name else self._taken.count(self._test)
         first = self._session.owners.setdefault(os.path.abspath(baseline), asked)
         if first != asked:
             raise PerceptError(
@@ -294,7 +294,7 @@ class Snapshot:
         check = made()
         ((_, scored),) = check.results([Pair(baseline, candidate, f"{self._folder.name}/{file}")])
         if self._session.report:
-            self._session.keep(scored, check.scorer.settings(), self._stash[NODEID])
+            self._session.keep(scored, check.scorer.settings(), _nodeid(self._node))
         return scored
 
     def _mask(self, file: str, mask: Any) -> str:
@@ -403,6 +403,11 @@ def _whole_number(name: str, text: str) -> int | None:
     if text and not text.strip().isdigit():
         raise PerceptError(f"{name} = {text}: give a whole number")
     return int(text) if text else None
+
+
+def _nodeid(item: pytest.Item) -> str:
+    """The test's own, without what another plugin added."""
+    return item.stash.get(NODEID, item.nodeid)
 
 
 def _of_test(nodeid: str) -> str:

@@ -159,7 +159,7 @@ class Result:
     overlay: str | None = None
     """File of the map alone, to lay over the candidate; made with a report."""
     peak_parts: Mapping[str, float] = field(default_factory=dict)
-    """What each layer, and `colour`, has in the cell of the peak, before the floor."""
+    """What each layer, and `colour`, has in the cell of the peak, before floor and area."""
     background: str | None = None
     """What is behind transparent pixels in the numbers here; None where nothing is transparent."""
     frame: int | None = None
@@ -276,7 +276,7 @@ class Settings:
     tolerance: int
     floor: float
     area: float
-    """What the mean of a cell's surroundings counts in the map, where that is more than it has."""
+    """What the mean of the 9×9 cells around counts in a cell of the map that has that mean."""
     colour: float
     """What a change of colour counts in the map, per unit of OKLab."""
     shrink: int

@@ -24,8 +24,8 @@ MOST_GROUPS = 1000
 
 
 def group_of(value: Any) -> str:
-    """What a group is called whose pairs have that value; as CSV holds it."""
-    if isinstance(value, float) and value.is_integer():
+    """What a group is called whose pairs have that value, whether it came as 2 or 2.0."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
         value = int(value)  # A column of numbers holds 2 as 2.0.
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 

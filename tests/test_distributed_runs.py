@@ -253,8 +253,14 @@ def test_groups_have_the_names_of_a_local_run() -> None:
         schema = schema_of(settings, results[0].extra)
         rows = [cells_of(result, settings, schema) for result in results]
         table = pyarrow.Table.from_pylist(rows, schema)
-        found = _counted(table, [*COUNTED, "k"])["group"].to_pylist()
+        found = _counted(table, [*COUNTED, "k", "extra"])["group"].to_pylist()
         assert found == [group_of(value) for value in values]
+        # CSV is read as text.
+        texts = [{n: "" if v is None else str(v) for n, v in row.items()} for row in rows]
+        found = _counted(pyarrow.Table.from_pylist(texts), [*COUNTED, "k", "extra"])
+        numbers = {"2.0": "2", "3.0": "3", "True": "true", "False": "false"}
+        named = [numbers.get(name, name) for name in found["group"].to_pylist()]
+        assert named == [group_of(value) for value in values]
 
 
 def test_workers_open_what_the_command_opens_and_name_what_it_leaves_out(

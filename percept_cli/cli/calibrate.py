@@ -183,7 +183,7 @@ class _Sought:
         """PerceptError if for one of these images a later table says something else than a glob."""
         tables = list(self._images)
         for glob in (glob for glob in self.globs if glob in tables):
-            later = tables[tables.index(glob) + 1 :]
+            later = [t for t in tables[tables.index(glob) + 1 :] if t not in self.globs]
             for name, table in itertools.product(sorted(names), later):
                 both = matches(name, glob) and matches(name, table)
                 if both and KEYS[scales[glob]] in self._images[table]:

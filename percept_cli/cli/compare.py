@@ -96,7 +96,8 @@ def compare(
 ) -> None:
     """Score how different images look: a pair, two folders, a file and a folder, or a manifest.
 
-    Folders are matched by equal paths, else by equal paths without extension. 0 means identical.
+    Folders are matched by equal paths, else by equal paths without extension. 0 means that nothing
+    differs that counts.
 
     Examples:
 

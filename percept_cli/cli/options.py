@@ -132,8 +132,8 @@ Area = Annotated[
     typer.Option(
         envvar="PERCEPT_AREA",
         metavar="WEIGHT",
-        help="What the mean of 9×9 cells counts in the map, where that is more than the middle one "
-        "has: a large change is seen sooner than a small one.",
+        help="Raise cells of the map to WEIGHT times the mean of the 9×9 around them, where they "
+        "have at least that mean: a large change is seen sooner than a small one.",
         rich_help_panel=MEASURE,
         show_default="0 for photo, 2.2 for rendering",
     ),

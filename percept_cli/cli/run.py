@@ -190,8 +190,10 @@ class Run:
                 self.talk.error(str(error))
 
     def _with_heatmap(self, maps: Heatmaps, pair: Pair, scored: Scored) -> Result:
-        if self.single and scored.result.status == "identical":
-            self.talk.note("no heat map written: the images are identical")
+        if self.single and scored.result.total == 0 and scored.map is None:
+            same = scored.result.status == "identical"
+            why = "the images are identical" if same else "nothing that counts differs"
+            self.talk.note(f"no heat map written: {why}")
         try:
             return replace(scored.result, heatmap_file=maps.write(pair, scored))
         except OutputError as error:

@@ -164,10 +164,10 @@ def _names(saved: Saved) -> Iterator[tuple[str, Result]]:
     roots = saved.settings.references, saved.settings.candidates
     for (reference, candidate), result in zip(saved.names, saved.results, strict=True):
         # Two models have the same references; of one reference many candidates may be there.
+        stem = PurePath(candidate or "").stem
+        if reference and stem and PurePath(reference).stem.startswith(f"{stem}~"):
+            reference = str(PurePath(reference).with_stem(stem))
         sides = (reference, roots[0]), (candidate, roots[1])
         inside = [os.path.relpath(p, root) if root else p for p, root in sides if p is not None]
         named = next((name for name in inside if name != "."), None)
-        path, stem = PurePath(named or ""), PurePath(candidate or "").stem
-        if roots[0] and stem and path.stem.startswith(f"{stem}~"):
-            named = str(path.with_name(stem + path.suffix))
         yield named or os.path.basename(result.name), result

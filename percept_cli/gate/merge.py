@@ -142,7 +142,8 @@ def _summary(ordered: Sequence[Saved], results: Sequence[Result]) -> Summary:
     summary.left_out = tuple(dict.fromkeys(left_out))
     if any(saved.summary.verdict for saved in ordered):
         failing = sum(bool(result.failures) for result in results)
-        # A part may have nothing to compare, so without an error an output was not written.
+        # Having nothing to compare makes no part incomplete: one that is, without an error, could
+        # not write an output.
         broken = any(
             saved.summary.verdict == "incomplete" and not saved.summary.counts["error"]
             for saved in ordered

@@ -152,11 +152,14 @@ def _looks(image: Image.Image) -> Picture:
     reduced = bool(re.search(r";16|\b65535\b", stored)) and image.mode in ("RGB", "RGBA", "CMYK")
     if reduced:
         notes.append("16-bit colour read with 8 bits")
-        if image.mode == "RGB" and "transparency" in image.info:
-            notes.append("transparency of 16-bit colour ignored")
     if orientation(image) > 1:
         notes.append("turned by its EXIF orientation")
     image.load()
+    if reduced and image.mode == "RGB" and "transparency" in image.info:
+        # Its colour has 16 bits, of which Pillow takes some for those of 8.
+        image = image.copy()
+        del image.info["transparency"]
+        notes.append("transparency of 16-bit colour ignored")
     # Neither this nor converting copies what is fine as it is: large images are large.
     turned = ImageOps.exif_transpose(image) if orientation(image) > 1 else image
     if turned.mode == "F" or turned.mode.startswith("I"):

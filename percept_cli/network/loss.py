@@ -144,7 +144,8 @@ class _Loss(nn.Module):
             whole = at_least_float32(images)
             images = functional.interpolate(whole, self.resize, mode="bicubic", antialias=True)
             # Bicubic overshoots at edges, by what no image can hold.
-            low, high = whole.detach().amin().clamp(max=0), whole.detach().amax().clamp(min=1)
+            low = whole.detach().amin((1, 2, 3), keepdim=True).clamp(max=0)
+            high = whole.detach().amax((1, 2, 3), keepdim=True).clamp(min=1)
             images = images.clamp(low, high)
         least = LAYERS[self._names[-1]].stride
         if min(images.shape[2:]) < least:

@@ -85,7 +85,8 @@ def _what(result: Result, settings: Settings) -> str:
     """What the layers tell."""
     colour = result.peak_parts.get("colour", 0.0)
     rest = max((v for name, v in result.peak_parts.items() if name != "colour"), default=0.0)
-    if colour > rest:
+    # Patterns in a large area make a peak that is above their own cell's, and may be above colour.
+    if colour > max(rest, 0.999 * (result.peak or 0)):
         return (
             f"Where it differs most, colour does ({figure(colour)}) more than patterns "
             f"({figure(rest)}): something has another colour, or was added or removed there."

@@ -106,9 +106,14 @@ def _table(results: list[Result], settings: Settings, layers: tuple[str, ...]) -
         weights = [f"{settings.layer_weights[name]:g}" for name in layers]
         table.add_row("weight", "", "", *[""] * len(jnd), "", *weights, style="dim")
         if settings.scale is not None:
-            scales = [figure(settings.scale.get(name)) for name in layers]
+            scales = [_scale(settings, name) for name in layers]
             table.add_row("scale", "", "", *[""] * len(jnd), "", *scales, style="dim")
     return table
+
+
+def _scale(settings: Settings, layer: str) -> str:
+    scale = (settings.scale or {}).get(layer)
+    return "" if scale is None else f"{scale:g}"
 
 
 def _list(results: list[Result], folder: str) -> Table:
@@ -145,10 +150,9 @@ def _block(result: Result, settings: Settings) -> Group:
     table.add_column("")
     longest = max(result.layers.values()) or 1.0
     for (name, distance), cell in zip(result.layers.items(), _layer_cells(result), strict=True):
-        scale = f"{settings.scale[name]:g}" if settings.scale else ""
         weight = f"{settings.layer_weights[name]:g}"
         bar = Bar(longest, 0, distance, width=24, color="cyan")
-        table.add_row(name, cell, weight, scale, bar)
+        table.add_row(name, cell, weight, _scale(settings, name), bar)
     table.add_section()
     identical = "identical" if result.status == "identical" else ""
     total = Text(figure(result.total), style="bold")

@@ -324,7 +324,13 @@ def _as_stored(before: Picture, after: Picture, *, seen: bool) -> bool:
         alike = before.alpha is after.alpha
     else:
         alike = np.array_equal(before.alpha, after.alpha)
-    return alike and (seen or np.array_equal(before.pixels, after.pixels))
+    if seen or not alike:
+        return alike
+    if before.pixels.dtype != after.pixels.dtype:
+        before, after = before.in_unit_range(), after.in_unit_range()
+    # Colours that are wholly transparent count for nothing.
+    one, other = (x.pixels if x.alpha is None else x.pixels[x.alpha > 0] for x in (before, after))
+    return np.array_equal(one, other)
 
 
 def _notes(before: Picture, after: Picture, size: tuple[int, int]) -> Iterator[str]:

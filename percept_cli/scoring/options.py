@@ -61,7 +61,7 @@ class Options:
     floor: float = 0.0
     """Most that is subtracted from the map because a quarter of the content differs by it."""
     area: float = 0.0
-    """What the mean of a cell's surroundings counts in the map, where that is more than it has."""
+    """What the mean of the 9×9 cells around counts in a cell of the map that has that mean."""
     colour: float = 0.0
     """What a change of colour counts in the map, per unit of OKLab."""
     shrink: int = 0

@@ -425,7 +425,7 @@ class Scorer:
         worst: Scored | None = None
         largest: dict[str, Elsewhere] = {}
         different: list[Scored] = []
-        count = differing = 0
+        count = differing = unequal = 0
         try:
             for frame in begun.frames:
                 one = self._of_frame(frame, begun.result, begun.options)
@@ -436,7 +436,8 @@ class Scorer:
                 worst = max(worst or scored, scored, key=_size)
                 _note_larger(largest, scored.result)
                 count += 1
-                if scored.result.status != "identical":
+                unequal += scored.result.status != "identical"
+                if scored.result.total:
                     differing += 1
                     different.append(replace(scored, candidate=None))
                     different = nlargest(MOST_FRAMES, different, key=_size)
@@ -449,6 +450,7 @@ class Scorer:
         note += f", frame {worst.result.frame} the most" if differing > 1 else ""
         result = replace(
             worst.result,
+            status="compared" if unequal else "identical",
             frame=worst.result.frame if frames else None,
             frames=tuple(_frame_result(scored.result) for scored in frames),
             elsewhere=_beyond(largest, worst.result),

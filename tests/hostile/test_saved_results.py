@@ -209,3 +209,19 @@ def test_parts_that_do_not_fit_together_are_no_traceback(
         for command in (("report", "r.json", "--output", "page"), ("explain", "r.json")):
             done = percept(*command)
             assert done.returncode in (0, 2) and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_table_leaves_open_what_the_results_lack(percept: Run, tmp_path: Path) -> None:
+    for folder, pairs in (("references", 1), ("edit-1", 2)):
+        for name in ("coffee", "dashboard")[:pairs]:
+            files = SAMPLES / "references" / f"{name}.png", SAMPLES / folder / f"{name}.png"
+            (tmp_path / "b").mkdir(exist_ok=True), (tmp_path / "c").mkdir(exist_ok=True)
+            for side, file in zip(("b", "c"), files, strict=True):
+                (tmp_path / side / f"{name}.png").write_bytes(file.read_bytes())
+        percept("compare", "b", "c", "--shard=1/1", "--layers=conv1_1,conv2_1", "--output=s.json")
+        document = json.loads((tmp_path / "s.json").read_text())
+        if document["settings"]["scale"]:
+            del document["settings"]["scale"]["conv2_1"]
+        (tmp_path / "s.json").write_text(json.dumps(document))
+        done = percept("merge", "s.json")
+        assert done.returncode == 0 and not done.stderr, done.stderr

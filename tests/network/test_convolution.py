@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from percept_cli.network import convolution
 from percept_cli.network.convolution import convolve, convolve_padded
+from percept_cli.network.workers import piece
 
 pytestmark = pytest.mark.numeric
 
@@ -61,6 +62,14 @@ def test_its_gradient_is_the_librarys_and_may_be_differentiated_again() -> None:
     # and a convolution of the first.
     for found, exact, convolutions in zip(*gradients, (3, 6), strict=True):
         check_near(found, exact, 128, convolutions)
+
+
+def test_the_first_convolution_is_made_in_parts() -> None:
+    x, weight, bias = tensors(2, 3, 64, 70, 50)
+    taller = functional.pad(x, (0, 0, 1, 1))
+    assert piece(functional.conv2d(x, weight, padding=1), 70) < 70
+    exact = functional.conv2d(x.double(), weight.double(), bias.double(), padding=1)
+    assert apart(convolve(taller, weight, bias), exact) < rounding(9 * 3 + 1)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 from typing import Any
 
@@ -258,6 +259,11 @@ def test_what_overshoots_at_edges_is_cut_as_by_the_command() -> None:
     one, two = (torch.from_numpy(x.copy()).permute(2, 0, 1)[None] for x in (other, page))
     reported = percept_cli.compare(page, other, resize="100").total
     assert PerceptualLoss(resize=100)(one, two).item() == pytest.approx(reported, rel=1e-3)
+    # Each image by itself, whatever is beside it in the batch.
+    loss = PerceptualLoss(resize=100, check_range=False, reduction="none")
+    beside = torch.full_like(one, math.nan)
+    values = loss(torch.cat([one, one * 3, beside]), torch.cat([two] * 3))
+    assert values[0].item() == pytest.approx(loss(one, two).item()) and values[2].isnan()
     # What a model itself overshoots by is still to be unlearned.
     beyond = (one * 3 - 1).requires_grad_()
     PerceptualLoss(resize=100, check_range=False)(beyond, two).backward()

@@ -253,8 +253,8 @@ def test_shrunk_images_lose_more_of_the_finest_detail(shrink: int, soft: bool) -
     assert result.total == alone.total
 
 
-def deep(values: Any, path: Path) -> Path:
-    """A PNG of 16-bit colour, which Pillow cannot write."""
+def deep(values: Any, path: Path, key: tuple[int, ...] = ()) -> Path:
+    """A PNG of 16-bit colour, which Pillow cannot write, with a key that is transparent."""
     pixels = np.asarray(values, ">u2")
     height, width, _ = pixels.shape
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
@@ -264,7 +264,8 @@ def deep(values: Any, path: Path) -> Path:
         return struct.pack(">I", len(content)) + kind + content + checked
 
     head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    keyed = chunk(b"tRNS", struct.pack(">HHH", *key)) if key else b""
+    parts = chunk(b"IHDR", head), keyed, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
     return path
 
@@ -310,3 +311,35 @@ def test_black_is_in_any_range_of_floating_point(tmp_path: Path) -> None:
     Image.fromarray(values).save(tmp_path / "stripe.tif")
     found = percept_cli.compare(tmp_path / "black.tif", tmp_path / "stripe.tif")
     assert found.total and "candidate grey values scaled from 0..255" in found.notes
+
+
+@pytest.mark.parametrize("key", [0xFFFF, 0x1234])
+def test_what_is_transparent_by_16_bits_is_not_so_by_some_of_them(key: int, tmp_path: Path) -> None:
+    values = np.full((64, 64, 3), 0x34FF, ">u2")
+    values[:32] = 0xFFFF
+    plain, keyed = deep(values, tmp_path / "a.png"), deep(values, tmp_path / "b.png", (key,) * 3)
+    found = percept_cli.compare(plain, keyed, layers="conv1_1")
+    assert (found.status, found.total) == ("compared", 0)
+    assert "candidate transparency of 16-bit colour ignored" in found.notes
+
+
+def test_an_animation_is_identical_only_if_all_of_its_frames_are(tmp_path: Path) -> None:
+    page = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    spoilt = page.copy()
+    spoilt[:16, :16] = 0
+    for name, second in (("a", page), ("b", spoilt)):
+        first, other = Image.fromarray(page), Image.fromarray(second)
+        first.save(tmp_path / f"{name}.tif", save_all=True, append_images=[other])
+    files = tmp_path / "a.tif", tmp_path / "b.tif"
+    found = percept_cli.compare(*files, layers="conv1_1", ignore=[(0, 0, 16, 16)])
+    assert (found.status, found.total, found.frame, found.frames) == ("compared", 0, None, ())
+    assert "0 of 2 frames differ" in found.notes
+    found = percept_cli.compare(*files, layers="conv1_1")
+    assert found.status == "compared" and found.frame == 2 and "1 of 2 frames differ" in found.notes
+
+
+def test_hidden_colours_count_for_nothing_with_a_mask_too() -> None:
+    one, other = (np.array(transparent((9, 9, 9), 255, hidden)) for hidden in (0, 200))
+    other = np.where(one[..., 3:] > 0, one, other)
+    for options in ({}, {"ignore": "0,0,4,4"}):
+        assert compared(one, other, **options).status == "identical"

@@ -421,7 +421,7 @@ function paneOf(pair, pane) {
 }
 
 function absence(pair, title) {
-  if (title === "Heat map") return pair.status === "identical" ? "Nothing differs" : "No heat map";
+  if (title === "Heat map") return pair.total === 0 ? "Nothing differs" : "No heat map";
   const path = title === "Reference" ? pair.reference : pair.candidate;
   return path ? `${title}: no picture can be shown` : `There is no ${title.toLowerCase()}`;
 }

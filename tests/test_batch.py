@@ -206,7 +206,9 @@ def test_boxes_may_be_numbers(tmp_path: Path) -> None:
         assert percept_cli.check(*two, ignore=box).passed, box
         assert percept_cli.compare(*two, ignore=box).total == 0
         assert percept_cli.check(*two, images={"*": {"ignore": box}}).passed, box
-    Image.new("L", page.shape[1::-1], 255).save(tmp_path / "mask.png")
+    mask = np.zeros(page.shape[:2], np.uint8)
+    mask[:20, :20] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
     assert percept_cli.compare(*two, ignore=[tmp_path / "mask.png"]).total == 0
     with pytest.raises(PerceptError, match="ignored region 0: give x,y,width,height"):
         percept_cli.compare(*two, ignore=[0, 0, 20, 20])  # type: ignore[list-item]

@@ -320,7 +320,7 @@ def _region(region: Region) -> str:
         return ",".join(map(str, region))
     except TypeError as error:
         raise PerceptError(
-            f"ignored region {region!r}: give x,y,width,height in pixels, or a mask"
+            f"ignored region {region!r}: give a list of x,y,width,height in pixels, or of masks"
         ) from error
 
 

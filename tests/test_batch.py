@@ -210,5 +210,5 @@ def test_boxes_may_be_numbers(tmp_path: Path) -> None:
     mask[:20, :20] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     assert percept_cli.compare(*two, ignore=[tmp_path / "mask.png"]).total == 0
-    with pytest.raises(PerceptError, match="ignored region 0: give x,y,width,height"):
+    with pytest.raises(PerceptError, match="ignored region 0: give a list of x,y,width,height"):
         percept_cli.compare(*two, ignore=[0, 0, 20, 20])  # type: ignore[list-item]

@@ -130,7 +130,10 @@ def calibrate(
         shown_scored = scored if quiet else with_progress(scored, len(pairs))
         known[kind] = _scores(shown_scored, talk, sought.judged_by, len(from_folders))
     if equal := sum(not score for _, score in known["different"]):
-        talk.note(f"{equal} of the pairs that differ are equal, and left out")
+        talk.note(
+            f"{equal} of the pairs that differ score 0, equal or forgiven: no threshold catches "
+            "them, left out"
+        )
         known["different"] = [(name, score) for name, score in known["different"] if score]
     if apart:
         talk.note(

@@ -22,8 +22,11 @@ AROUND = 8
 FEWEST_CELLS = 500
 """With fewer cells of content nothing is all over the page."""
 
-SHARE = 0.75
-"""Of cells with content, those that have no more than the floor."""
+SHARE = 0.25
+"""Of cells with content, those that have the floor, or more, close by."""
+
+ONE_PLACE = 800
+"""Cells that have a change in one place close by, about: on a small page more than SHARE of all."""
 
 STRIP_CELLS = 64
 """Rows of cells whose pixels are looked at together."""
@@ -32,20 +35,23 @@ STRIP_CELLS = 64
 def subtract_floor(cells: Grid, images: tuple[Pixels, Pixels], side: int, most: float) -> float:
     """Take from cells with content what a quarter of them have within AROUND cells, at the most.
 
-    Cells are rows × columns of `side` pixels, the images H×W×3. So a change in less than a quarter
-    of the content, however large and wherever it is, loses nothing, nor does one of an empty area.
+    Of a small page it is what half of them have, up to ONE_PLACE. Cells are rows × columns of
+    `side` pixels, the images H×W×3. So a change with less of the content around it, however strong
+    and wherever it is, loses nothing, nor does one of an empty area.
     """
     if not most:
         return 0.0
     reached = _largest(torch.from_numpy(cells)[None], AROUND).count_nonzero()
-    if reached < FEWEST_CELLS * (1 - SHARE):
+    if reached < FEWEST_CELLS / 2:
         return 0.0  # Whatever there is of content: most changes need no look at it.
     content = _content(images[0], cells.shape, side) | _content(images[1], cells.shape, side)
-    if np.count_nonzero(content) < FEWEST_CELLS:
+    count = np.count_nonzero(content)
+    if count < FEWEST_CELLS:
         return 0.0
+    enough = max(SHARE * count, min(count / 2, ONE_PLACE))
     of_content = torch.from_numpy(np.where(content, cells, 0))[None]
     around = _largest(of_content, AROUND)[0].numpy()
-    floor = min(float(np.quantile(around[content], SHARE, method="lower")), most)
+    floor = min(float(np.quantile(around[content], 1 - enough / count, method="lower")), most)
     cells[content] = np.maximum(cells[content] - floor, 0)
     return floor
 

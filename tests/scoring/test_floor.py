@@ -104,3 +104,15 @@ def test_without_a_floor_nothing_is_reported_or_taken() -> None:
         before = cells.copy()
         assert subtract_floor(cells, (image, image), SIDE, 0.2) == 0
         assert np.array_equal(cells, before)
+
+
+def test_on_a_small_page_a_quarter_is_no_more_than_one_place() -> None:
+    image = text((200, 200))  # AROUND alone reaches a third of its content.
+    for share, floor in ((0.02, 0.0), (0.2, 0.5)):
+        assert subtract_floor(cells_of(image, 0.5, share), (image, image), SIDE, 1.0) == floor
+
+
+@pytest.mark.parametrize("words", ["Safe changes", "Save charges", "Have changes"])
+def test_a_letter_of_a_button_on_a_small_page_loses_nothing(words: str) -> None:
+    pair = [page((320, 240), 84, 180, text) for text in ("Save changes", words)]
+    assert SCORER.compare(*pair).result.floor == 0

@@ -121,7 +121,7 @@ Floor = Annotated[
     typer.Option(
         envvar="PERCEPT_FLOOR",
         metavar="MOST",
-        help="Subtract from the map what a quarter of the content differs by, but no more than "
+        help="Subtract from the map what content all over the page differs by, but no more than "
         "this: the peak is what stands out.",
         rich_help_panel=MEASURE,
         show_default="0 for photo, 0.2 for rendering",

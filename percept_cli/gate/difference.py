@@ -165,7 +165,7 @@ def _names(saved: Saved) -> Iterator[tuple[str, Result]]:
     for (reference, candidate), result in zip(saved.names, saved.results, strict=True):
         # Two models have the same references; of one reference many candidates may be there.
         stem = PurePath(candidate or "").stem
-        if reference and stem and PurePath(reference).stem.startswith(f"{stem}~"):
+        if reference and roots[0] and stem and PurePath(reference).stem.startswith(f"{stem}~"):
             reference = str(PurePath(reference).with_stem(stem))
         sides = (reference, roots[0]), (candidate, roots[1])
         inside = [os.path.relpath(p, root) if root else p for p, root in sides if p is not None]

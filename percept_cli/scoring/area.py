@@ -1,4 +1,4 @@
-"""The larger a change is, the less of it is seen: what surrounds a cell counts as well."""
+"""The larger a change is, the fainter it may be and still be seen: what is around a cell counts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def count_areas(cells: Grid, weight: float) -> None:
     """Raise cells to their surroundings' mean times `weight`, if that is more than they have.
 
     Only those that have at least that mean, so that a map's edges stay where they are. Rows ×
-    columns of cells >= 0; outside of the image nothing differs. People see a pattern of several
-    cycles at half of the contrast that one cycle needs (Robson & Graham 1981, spatial summation).
+    columns of cells >= 0; outside of the image nothing differs. The eye sums up over space too
+    (Robson & Graham 1981); window and weight are chosen in benchmarks/rendering.
     """
     if weight:
         window = functional.avg_pool2d(torch.from_numpy(cells)[None], WINDOW, 1, WINDOW // 2)

@@ -6,7 +6,6 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from threading import Lock
@@ -362,10 +361,7 @@ def _view(
     if background:
         before, after = before.on(background), after.on(background)
     spread = max(_filter_reach(picture.size, size) for picture in (before, after))
-    if (before.size, after.size) != (size, size):
-        soft = options.shrink > 0
-        with ThreadPoolExecutor(2) as pool:
-            before, after = pool.map(lambda x: x.resized(size, soft=soft), (before, after))
+    before, after = (x.resized(size, soft=options.shrink > 0) for x in (before, after))
     if options.ignore:
         before, after = _ignoring(
             name, without, (before, after), options.ignore, options.max_pixels, spread

@@ -59,7 +59,7 @@ class Options:
     tolerance: int = 0
     """Displacements forgiven, in pixels."""
     floor: float = 0.0
-    """Most that is subtracted from the map because a quarter of the content differs by it."""
+    """Most that is subtracted from the map because content all over the page differs by it."""
     area: float = 0.0
     """What the mean of the 9×9 cells around counts in a cell of the map that has that mean."""
     colour: float = 0.0
